@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+/* generation: one leaf, chain and key that belong together, immutable, numbered per domain.
+ *
+ * A generation never changes once it is stored. Which one is *served* is the row of
+ * DB_CURRENT: it names the newest generation of each source, and the one that was chosen
+ * among them (current_choose). Installing, issuing and falling back only change that row:
+ * one transaction. Intermediates are stored once for all domains, by digest.
+ *
+ * The files of a generation are derived from it, except those that somebody wrote: their
+ * bytes are kept as written, so that what was written is read back. */
+#ifndef CERTFS_STORE_GENERATION_H
+#define CERTFS_STORE_GENERATION_H
+
+#include "store/domain.h"
+#include "store/x509.h"
+
+enum source { SOURCE_SELF_SIGNED = 1, SOURCE_WILDCARD, SOURCE_MANAGED, SOURCE_CUSTOM };
+/* "self-signed fallback", "wildcard fallback", "managed", "custom" */
+const char *source_name(enum source source);
+
+#define GENERATION_MAX ((1U << 24) - 1) /* the room in a node id */
+
+struct generation {
+	uint32_t number, gen;
+	enum source source;
+	int64_t installed_s;
+	struct cert_info info;
+	uint64_t size[FILE_KINDS];   /* exact, of each file */
+	char warning[256];           /* as pair.warning */
+	char origin[256];            /* the CA's directory URL, or "cp by uid 1000", or a name */
+	bool chain_empty;
+};
+
+int generation_get(struct txn *txn, uint32_t number, uint32_t gen, struct generation *g,
+		   struct error *err);
+/* The content of one of its files; the caller frees. */
+int generation_read(struct txn *txn, uint32_t number, uint32_t gen, enum file_kind kind,
+		    struct secret **content, struct error *err);
+/* The pair as checked structures (leaf, chain, key). pair_clear() frees. */
+int generation_pair(struct txn *txn, uint32_t number, uint32_t gen, struct pair *pair,
+		    struct error *err);
+
+/* What somebody wrote, by file; NULL where nothing was written. */
+struct written {
+	const struct secret *file[FILE_KINDS];
+};
+
+/* Stores a new generation and names it as the newest of its source; serves nothing yet.
+ * Prunes what is older than `keep` generations (never one that DB_CURRENT names). */
+int generation_add(struct txn *txn, uint32_t number, const struct pair *pair,
+		   enum source source, const struct written *written, const char *origin,
+		   int64_t now_s, uint32_t keep, uint32_t *gen, struct error *err);
+
+/* DB_CURRENT. 0 is "none". */
+struct current {
+	uint32_t served;
+	uint32_t staged;
+	uint32_t newest[SOURCE_CUSTOM + 1]; /* by source; an entry of 0: none */
+	bool unheeded; /* reminders went unheeded: an expired managed certificate gives way */
+};
+
+int current_get(struct txn *txn, uint32_t number, struct current *c, struct error *err);
+int current_put(struct txn *txn, uint32_t number, const struct current *c, struct error *err);
+
+/* Chooses anew what `number` serves at `now_s` (design: the first valid of custom, managed,
+ * wildcard, self-signed; an expired managed one while its reminders are heeded) and writes
+ * it to DB_CURRENT when it differs; *changed tells, *until_s is when the choice can
+ * change by itself (an expiry; INT64_MAX: never). EINVAL when there is nothing at all. */
+int current_choose(struct txn *txn, uint32_t number, int64_t now_s, bool *changed,
+		   int64_t *until_s, struct error *err);
+
+/* The custom certificate is taken away (rm): its newest entry becomes 0. ENOENT: none. */
+int current_drop_custom(struct txn *txn, uint32_t number, struct error *err);
+
+/* Makes sure that a usable pair exists: a wildcard fallback that covers the name (copied),
+ * the pair of `fallback/` when somebody put one there, else a self-signed one for the name
+ * and its aliases, made again when it is within 30 days of its end or when the aliases
+ * changed. Then chooses. Used by mkdir, ln -s, and the engine. */
+int generation_fallback(struct txn *txn, uint32_t number, int64_t now_s, uint32_t keep,
+			bool *changed, int64_t *until_s, struct error *err);
+
+/* The kept generations of `number`, newest first; `out` has `room` places. */
+int generation_list(struct txn *txn, uint32_t number, uint32_t *out, size_t room,
+		    size_t *count, struct error *err);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+/* secret: bytes that must not outlive their use.
+ *
+ * Key bytes live in `struct secret` and nowhere else: its size is fixed when it is made,
+ * it is never moved, and it is cleansed when freed. It has no printf form. A grep for
+ * "secret_" finds each place that touches a key. Not thread-safe; one owner at a time. */
+#ifndef CERTFS_STORE_SECRET_H
+#define CERTFS_STORE_SECRET_H
+
+#include <stddef.h>
+
+struct secret; /* opaque */
+
+/* Room for `capacity` bytes, empty. NULL when there is no memory. */
+struct secret *secret_new(size_t capacity);
+struct secret *secret_copy(const void *data, size_t size);
+void secret_free(struct secret *s); /* NULL is fine */
+
+const unsigned char *secret_data(const struct secret *s);
+unsigned char *secret_room(struct secret *s); /* all `capacity` bytes, writable */
+size_t secret_size(const struct secret *s);
+size_t secret_capacity(const struct secret *s);
+/* `size` <= capacity; bytes that this uncovers are zero. */
+void secret_resize(struct secret *s, size_t size);
+/* 0, or -ENOSPC when `size` more bytes don't fit; then nothing is appended. */
+int secret_append(struct secret *s, const void *data, size_t size);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+/* waiting: a certificate or key that was written and waits for its other half.
+ *
+ * `cp fullchain.pem DIR/; cp privkey.pem DIR/` arrive as two files. The first is kept here,
+ * in the store (what close() acknowledged is on disk), per domain and file; the other half
+ * completes the install. Served to nobody; read back by its writer only. Dropped after a
+ * day, or when the install succeeds. */
+#ifndef CERTFS_STORE_WAITING_H
+#define CERTFS_STORE_WAITING_H
+
+#include "store/domain.h"
+#include "store/secret.h"
+
+#define WAITING_S (24 * 3600)
+
+struct waiting {
+	struct secret *file[FILE_KINDS]; /* bytes as written; NULL: none */
+	int64_t since_s[FILE_KINDS];
+};
+
+/* No row: all NULL, returns 0. waiting_clear() frees. Rows older than WAITING_S count as
+ * absent. */
+int waiting_get(struct txn *txn, uint32_t number, int64_t now_s, struct waiting *w,
+		struct error *err);
+void waiting_clear(struct waiting *w);
+int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
+		const struct secret *content, int64_t now_s, struct error *err);
+int waiting_drop(struct txn *txn, uint32_t number, struct error *err);
+
+#endif
