@@ -40,6 +40,9 @@ struct domain {
 	int64_t created_s, changed_s;
 	struct owner dir;
 	struct owner file[FILE_KINDS];
+	/* utimens of served files: in force while `times_gen` is the generation served */
+	uint32_t times_gen;
+	int64_t mtime_s[FILE_KINDS]; /* 0: the install time */
 	/* what the engine knows of it */
 	uint32_t failures;     /* in a row */
 	int64_t failed_s;      /* when the row of failures began; 0: none */
