@@ -21,8 +21,11 @@ const unsigned char *secret_data(const struct secret *s);
 unsigned char *secret_room(struct secret *s); /* all `capacity` bytes, writable */
 size_t secret_size(const struct secret *s);
 size_t secret_capacity(const struct secret *s);
-/* `size` <= capacity; bytes that this uncovers are zero. */
+/* `size` <= capacity. For what was put into secret_room() by hand use secret_fill(), since
+ * bytes that this uncovers are zeroed. */
 void secret_resize(struct secret *s, size_t size);
+/* `size` bytes of secret_room() were filled by someone else (a library). */
+void secret_fill(struct secret *s, size_t size);
 /* 0, or -ENOSPC when `size` more bytes don't fit; then nothing is appended. */
 int secret_append(struct secret *s, const void *data, size_t size);
 
