@@ -31,6 +31,9 @@ void log_init(struct log *lg, const char *process, enum log_level level);
 /* Parses "error", "warning", "notice", "info", "debug". False when it is none of them. */
 bool log_level_parse(const char *text, enum log_level *level);
 
+/* Replaces control characters and invalid UTF-8 by '?', in place. */
+void log_clean(char *text);
+
 /* `domain` may be NULL. */
 void log_line(const struct log *lg, enum log_level level, const char *domain,
 	      const char *format, ...) __attribute__((format(printf, 4, 5)));
