@@ -1,3 +1,333 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
 #include "store/config.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum type { TEXT, PATH, NUMBER, BOOLEAN, LIST, LEVEL, KEY_TYPE };
+
+struct key {
+	const char *section, *name;
+	enum type type;
+	size_t offset;       /* in struct config */
+	const char *initial; /* NULL: none */
+	uint32_t low, high;  /* of a NUMBER */
+};
+
+#define AT(field) offsetof(struct config, field)
+
+static const struct key keys[] = {
+    {"certfs", "store", PATH, AT(store), "/var/lib/certfs", 0, 0},
+    {"certfs", "key-group", TEXT, AT(key_group), "ssl-cert", 0, 0},
+    {"certfs", "fs-user", TEXT, AT(fs_user), "certfs", 0, 0},
+    {"certfs", "net-user", TEXT, AT(net_user), "certfs-net", 0, 0},
+    {"certfs", "log-level", LEVEL, AT(log_level), "info", 0, 0},
+    {"certfs", "hang-limit", NUMBER, AT(hang_limit_s), "20", 2, 3600},
+    {"certfs", "keep", NUMBER, AT(keep), "10", 1, 1000},
+    {"certfs", "master-key-file", PATH, AT(master_key_file), NULL, 0, 0},
+    {"certfs", "clock-offset-file", PATH, AT(clock_offset_file), NULL, 0, 0},
+    {"acme", "directory", TEXT, AT(directory),
+     "https://acme-v02.api.letsencrypt.org/directory", 0, 0},
+    {"acme", "contact", LIST, AT(contact), NULL, 0, 0},
+    {"acme", "agree-terms", BOOLEAN, AT(agree_terms), "yes", 0, 0},
+    {"acme", "roots-file", PATH, AT(roots_file), NULL, 0, 0},
+    {"acme", "eab-kid", TEXT, AT(eab_kid), NULL, 0, 0},
+    {"acme", "eab-key-file", PATH, AT(eab_key_file), NULL, 0, 0},
+    {"acme", "key-type", KEY_TYPE, AT(key_type), "p256", 0, 0},
+    {"acme", "preferred-chain", TEXT, AT(preferred_chain), NULL, 0, 0},
+    {"acme", "orders-at-once", NUMBER, AT(orders_at_once), "50", 1, 1000},
+    {"acme", "timeout", NUMBER, AT(timeout_s), "30", 1, 600},
+    {"http-01", "listen", LIST, AT(listen), "0.0.0.0:80 [::]:80", 0, 0},
+    {"renewal", "before", NUMBER, AT(before_days), "30", 1, 365},
+    {"renewal", "reminders", NUMBER, AT(reminders), "30", 1, 3650},
+};
+#define KEYS (sizeof(keys) / sizeof(*keys))
+
+struct reading {
+	struct config *cfg;
+	const char *folder; /* relative paths are taken from here; NULL: as they are */
+	bool seen[KEYS];
+	struct error *err;
+};
+
+static int no_memory(struct error *err)
+{
+	return error_set(err, ENOMEM, "no memory for the configuration");
+}
+
+static int set_text(char **field, const char *value, struct error *err)
+{
+	free(*field);
+	*field = NULL;
+	if (*value == '\0')
+		return 0;
+	*field = strdup(value);
+	return *field ? 0 : no_memory(err);
+}
+
+static int set_path(const struct reading *rd, char **field, const char *value,
+		    struct error *err)
+{
+	char path[PATH_MAX];
+	if (*value == '\0' || *value == '/' || !rd->folder)
+		return set_text(field, value, err);
+	if (snprintf(path, sizeof(path), "%s/%s", rd->folder, value) >= (int)sizeof(path))
+		return error_set(err, ENAMETOOLONG, "the path %s is too long", value);
+	return set_text(field, path, err);
+}
+
+static int set_number(const struct key *key, uint32_t *field, const char *value,
+		      struct error *err)
+{
+	char *end;
+	errno = 0;
+	unsigned long number = strtoul(value, &end, 10);
+	if (errno || *value < '0' || *value > '9' || *end || number < key->low ||
+	    number > key->high)
+		return error_set(err, EINVAL, "'%s = %s' must be a number from %u to %u",
+				 key->name, value, key->low, key->high);
+	*field = (uint32_t)number;
+	return 0;
+}
+
+static int set_boolean(const struct key *key, bool *field, const char *value,
+		       struct error *err)
+{
+	if (strcasecmp(value, "yes") == 0 || strcasecmp(value, "true") == 0)
+		*field = true;
+	else if (strcasecmp(value, "no") == 0 || strcasecmp(value, "false") == 0)
+		*field = false;
+	else
+		return error_set(err, EINVAL, "'%s = %s' must be yes or no", key->name,
+				 value);
+	return 0;
+}
+
+static void list_clear(struct config_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->item[i]);
+	list->count = 0;
+}
+
+static int set_list(const struct key *key, struct config_list *list, const char *value,
+		    struct error *err)
+{
+	int r = 0;
+	char *save = NULL, *copy = strdup(value);
+	if (!copy)
+		return no_memory(err);
+	list_clear(list);
+	for (char *word = strtok_r(copy, ", \t", &save); word && r == 0;
+	     word = strtok_r(NULL, ", \t", &save)) {
+		if (list->count == CONFIG_LIST_MAX)
+			r = error_set(err, EINVAL, "'%s' takes at most %d values",
+				      key->name, CONFIG_LIST_MAX);
+		else if (!(list->item[list->count] = strdup(word)))
+			r = no_memory(err);
+		else
+			list->count++;
+	}
+	free(copy);
+	return r;
+}
+
+static int set_key(const struct reading *rd, const struct key *key, const char *value,
+		   struct error *err)
+{
+	void *field = (char *)rd->cfg + key->offset;
+	switch (key->type) {
+	case TEXT:
+		return set_text(field, value, err);
+	case PATH:
+		return set_path(rd, field, value, err);
+	case NUMBER:
+		return set_number(key, field, value, err);
+	case BOOLEAN:
+		return set_boolean(key, field, value, err);
+	case LIST:
+		return set_list(key, field, value, err);
+	case LEVEL:
+		if (log_level_parse(value, field))
+			return 0;
+		return error_set(err, EINVAL,
+				 "'%s = %s' must be one of error, warning, notice, "
+				 "info, debug",
+				 key->name, value);
+	case KEY_TYPE:
+		if (key_type_parse(value, field))
+			return 0;
+		return error_set(err, EINVAL,
+				 "'%s = %s' must be one of p256, p384, rsa2048, "
+				 "rsa3072, rsa4096",
+				 key->name, value);
+	}
+	return error_set(err, EINVAL, "'%s' has no type", key->name);
+}
+
+/* Levenshtein's distance, for "did you mean". */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[64];
+	size_t length = strlen(b);
+	if (length >= sizeof(row) / sizeof(*row))
+		return UINT_MAX;
+	for (unsigned j = 0; j <= length; j++)
+		row[j] = j;
+	for (unsigned i = 1; a[i - 1]; i++) {
+		unsigned diagonal = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= length; j++) {
+			unsigned change = diagonal + (a[i - 1] != b[j - 1]);
+			unsigned one = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+			diagonal = row[j];
+			row[j] = change < one ? change : one;
+		}
+	}
+	return row[length];
+}
+
+static int unknown_key(const char *section, const char *name, struct error *err)
+{
+	const struct key *nearest = NULL;
+	unsigned least = UINT_MAX;
+	bool section_known = false;
+	for (size_t i = 0; i < KEYS; i++) {
+		bool here = strcmp(keys[i].section, section) == 0;
+		unsigned d = distance(name, keys[i].name);
+		section_known |= here;
+		if (d < least || (d == least && here)) {
+			least = d;
+			nearest = &keys[i];
+		}
+	}
+	const char *what = section_known ? "key" : "section of key";
+	if (nearest && least <= 3)
+		return error_set(err, EINVAL,
+				 "unknown %s '%s' in [%s], did you mean '%s' in [%s]?",
+				 what, name, section, nearest->name, nearest->section);
+	return error_set(err, EINVAL, "unknown %s '%s' in [%s]", what, name, section);
+}
+
+/* inih's handler: 0 stops nothing, but its line is what ini_parse_file() returns; so the
+ * first reason is the one that is kept. */
+static int take(void *user, const char *section, const char *name, const char *value)
+{
+	struct reading *rd = user;
+	int r;
+	if (rd->err->code)
+		return 0;
+	for (size_t i = 0; i < KEYS; i++) {
+		if (strcmp(keys[i].section, section) != 0 ||
+		    strcmp(keys[i].name, name) != 0)
+			continue;
+		if (rd->seen[i]) {
+			r = error_set(rd->err, EINVAL, "'%s' is given twice", name);
+			return r == 0;
+		}
+		rd->seen[i] = true;
+		return set_key(rd, &keys[i], value, rd->err) == 0;
+	}
+	r = unknown_key(section, name, rd->err);
+	return r == 0;
+}
+
+static int read_file(struct reading *rd, FILE *file, struct error *err)
+{
+	int line = ini_parse_file(file, take, rd);
+	if (err->code)
+		return error_context(err, "%s:%d", rd->cfg->path, line);
+	if (line > 0)
+		return error_set(err, EINVAL,
+				 "%s:%d: neither a [section] nor a 'key = value'",
+				 rd->cfg->path, line);
+	if (line < 0)
+		return error_set(err, EIO, "%s could not be read", rd->cfg->path);
+	return 0;
+}
+
+static int load_file(struct reading *rd, const char *path, bool optional,
+		     struct error *err)
+{
+	int r = 0;
+	char *folder = NULL, *slash;
+	FILE *file = fopen(path, "re");
+	if (!file && errno == ENOENT && optional)
+		return 0;
+	rd->cfg->path = file ? realpath(path, NULL) : NULL;
+	if (!file || !rd->cfg->path) {
+		r = error_set(err, errno, "%s: %s", path, strerror(errno));
+		goto out;
+	}
+	folder = strdup(rd->cfg->path);
+	if (!folder) {
+		r = no_memory(err);
+		goto out;
+	}
+	slash = strrchr(folder, '/');
+	slash[slash == folder] = '\0';
+	rd->folder = folder;
+	r = read_file(rd, file, err);
+out:
+	rd->folder = NULL;
+	free(folder);
+	if (file)
+		fclose(file);
+	return r;
+}
+
+static int check_together(const struct config *cfg, struct error *err)
+{
+	if (!cfg->store || !cfg->fs_user || !cfg->net_user || !cfg->directory)
+		return error_set(
+		    err, EINVAL,
+		    "store, fs-user, net-user and directory may not be empty");
+	if (!cfg->eab_kid != !cfg->eab_key_file)
+		return error_set(err, EINVAL,
+				 "eab-kid and eab-key-file go together: give both");
+	return 0;
+}
+
+int config_load(const char *path, struct config **result, struct error *err)
+{
+	int r = 0;
+	struct config *cfg = calloc(1, sizeof(*cfg));
+	if (!cfg)
+		return no_memory(err);
+	error_clear(err);
+	struct reading rd = {.cfg = cfg, .err = err};
+	for (size_t i = 0; i < KEYS && r == 0; i++)
+		if (keys[i].initial)
+			r = set_key(&rd, &keys[i], keys[i].initial, err);
+	if (r == 0)
+		r = load_file(&rd, path ? path : CONFIG_DEFAULT_PATH, !path, err);
+	if (r == 0 && (r = check_together(cfg, err)) < 0 && cfg->path)
+		error_context(err, "%s", cfg->path);
+	if (r < 0) {
+		config_free(cfg);
+		return r;
+	}
+	*result = cfg;
+	return 0;
+}
+
+void config_free(struct config *cfg)
+{
+	if (!cfg)
+		return;
+	for (size_t i = 0; i < KEYS; i++) {
+		void *field = (char *)cfg + keys[i].offset;
+		if (keys[i].type == TEXT || keys[i].type == PATH)
+			free(*(char **)field);
+		else if (keys[i].type == LIST)
+			list_clear(field);
+	}
+	free(cfg->path);
+	free(cfg);
+}
