@@ -16,6 +16,9 @@
  * A full disk makes db_update() fail with ENOSPC: nothing has changed, reading goes on, and
  * the next update that finds room succeeds.
  *
+ * A thread that holds a transaction begins no other and calls no db_update(): growth would
+ * wait for its first while it waits for growth.
+ *
  * No environment across fork(2); `mdb_reader_check` at open; never MDB_NOMEMINIT (lmdb.h,
  * "Caveats"). */
 #ifndef CERTFS_STORE_DB_H
@@ -37,14 +40,16 @@ enum db_table {
 	DB_META,
 	DB_DOMAINS,     /* number -> domain record */
 	DB_NAMES,       /* name -> number */
+	DB_ALIASES,     /* number, alias' number -> nothing: the aliases of a domain */
 	DB_CHAINS,      /* SHA-256 -> intermediates */
 	DB_GENERATIONS, /* number, generation -> leaf, chain's digest, key, dates */
 	DB_CURRENT,     /* number -> which generation is served */
 	DB_DUE,         /* time, number -> what is due */
 	DB_DUE_AT,      /* number -> time: finds the row of DB_DUE */
-	DB_ACCOUNTS,    /* directory URL -> account */
+	DB_ACCOUNTS,    /* SHA-256 of the directory's URL -> account */
 	DB_ORDERS,      /* number -> the order in flight */
 	DB_TOKENS,      /* token -> key authorization (http-01) */
+	DB_TOKENS_OF,   /* number, token -> nothing: the tokens of an order */
 	DB_LIMITS,      /* CA, kind, time */
 	DB_EVENTS,      /* sequence -> event */
 	DB_WAITING,     /* number -> a file that waits for its other half */

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+/* db_folder: the files of the store's folder, around what LMDB does with them. For db.c. */
+#ifndef CERTFS_STORE_DB_FOLDER_H
+#define CERTFS_STORE_DB_FOLDER_H
+
+#include "store/error.h"
+
+/* Holds `certfs.lock` until *lock_fd is closed (or the process dies). EBUSY: another daemon
+ * has it; names its process. */
+int db_folder_lock(const char *folder, int *lock_fd, struct error *err);
+
+/* Takes away what a first start left unfinished. Under the lock, before LMDB opens. */
+int db_folder_clear(const char *folder, struct error *err);
+
+/* Gives a readers' table that root has made to the store's owner. */
+void db_folder_adopt(const char *folder);
+
+#endif
