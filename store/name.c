@@ -135,7 +135,7 @@ static bool ends_in_number(const char *text)
 
 static int parse_host(const char *text, struct name *name, struct error *err)
 {
-	size_t labels;
+	size_t labels = 0;
 	int r = check_ip(text, err);
 	if (r < 0)
 		return r;
