@@ -1,3 +1,289 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
 #include "store/pem.h"
+
+#include <errno.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BEGIN      "-----BEGIN "
+#define END        "-----END "
+#define LINE_BYTES 64
+
+static const unsigned char *find(const unsigned char *at, const unsigned char *end,
+				 const char *word)
+{
+	return memmem(at, (size_t)(end - at), word, strlen(word));
+}
+
+enum pem_state pem_state(const void *data, size_t size)
+{
+	const unsigned char *at = data, *end = at + size;
+	bool any = false;
+	for (;;) {
+		const unsigned char *begin = find(at, end, BEGIN);
+		if (!begin)
+			return any ? PEM_WHOLE : PEM_EMPTY;
+		const unsigned char *close = find(begin, end, END);
+		const unsigned char *dashes =
+		    close ? find(close + strlen(END), end, "-----") : NULL;
+		if (!dashes)
+			return PEM_INCOMPLETE;
+		any = true;
+		at = dashes + 5;
+	}
+}
+
+void pem_clear(struct pem *p)
+{
+	for (size_t i = 0; i < p->certs; i++)
+		free(p->cert[i].der);
+	secret_free(p->key);
+	memset(p, 0, sizeof(*p));
+}
+
+static bool is_pkcs12(const unsigned char *data, size_t size)
+{
+	static const unsigned char version3[] = {0x02, 0x01, 0x03};
+	return memmem(data, size < 16 ? size : 16, version3, sizeof(version3));
+}
+
+/* No PEM block at all: what is it, and which command makes PEM of it? */
+static int refuse_no_block(const unsigned char *data, size_t size, struct error *err)
+{
+	static const unsigned char signed_data[] = {0x2a, 0x86, 0x48, 0x86, 0xf7,
+						    0x0d, 0x01, 0x07, 0x02};
+	if (size > 2 && data[0] == 0x30) {
+		if (is_pkcs12(data, size))
+			return error_set(
+			    err, EBADMSG,
+			    "this is PKCS#12, not PEM: convert it with 'openssl pkcs12 "
+			    "-in FILE -nodes -out FILE.pem'");
+		if (memmem(data, size < 40 ? size : 40, signed_data, sizeof(signed_data)))
+			return error_set(
+			    err, EBADMSG,
+			    "this is PKCS#7 in DER, not PEM: convert it with 'openssl "
+			    "pkcs7 -inform DER -in FILE -print_certs -out FILE.pem'");
+		return error_set(
+		    err, EBADMSG,
+		    "this is DER, not PEM: convert it with 'openssl x509 -inform DER "
+		    "-in FILE -out FILE.pem', a key with 'openssl pkey -inform DER'");
+	}
+	return error_set(err, EBADMSG, "there is no PEM block (-----BEGIN …-----) in it");
+}
+
+static int refuse_block(const char *label, struct error *err)
+{
+	if (strcmp(label, "PKCS7") == 0 || strcmp(label, "CMS") == 0)
+		return error_set(
+		    err, EBADMSG,
+		    "this is PKCS#7: convert it with 'openssl pkcs7 -in FILE "
+		    "-print_certs -out FILE.pem'");
+	if (strstr(label, "CERTIFICATE REQUEST"))
+		return error_set(err, EBADMSG,
+				 "this is a certificate request: the certificate that "
+				 "the CA made of it is wanted");
+	if (strcmp(label, "PUBLIC KEY") == 0 || strcmp(label, "RSA PUBLIC KEY") == 0)
+		return error_set(err, EBADMSG,
+				 "this is a public key: the private key is wanted");
+	return error_set(err, EBADMSG,
+			 "a '%.60s' block is neither a certificate nor a private key",
+			 label);
+}
+
+/* TRUSTED CERTIFICATE has OpenSSL's trust data behind the certificate, which is left out.
+ */
+static int add_cert(struct pem *out, const unsigned char *der, long size, bool trusted,
+		    struct error *err)
+{
+	int r = 0;
+	const unsigned char *p = der;
+	unsigned char *copy = NULL;
+	if (out->certs == PEM_CERTS_MAX)
+		return error_set(err, EFBIG, "there are more than %d certificates in it",
+				 PEM_CERTS_MAX);
+	X509 *cert = trusted ? d2i_X509_AUX(NULL, &p, size) : d2i_X509(NULL, &p, size);
+	int length = cert && p == der + size ? i2d_X509(cert, &copy) : -1;
+	if (length <= 0) {
+		r = error_set(err, EBADMSG, "certificate %zu in it does not parse",
+			      out->certs + 1);
+		goto out;
+	}
+	out->cert[out->certs].der = malloc((size_t)length);
+	if (!out->cert[out->certs].der) {
+		r = error_set(err, ENOMEM, "no memory for a certificate");
+		goto out;
+	}
+	memcpy(out->cert[out->certs].der, copy, (size_t)length);
+	out->cert[out->certs++].size = (size_t)length;
+out:
+	OPENSSL_free(copy);
+	X509_free(cert);
+	return r;
+}
+
+static int key_to_pkcs8(EVP_PKEY *pkey, struct secret **key, struct error *err)
+{
+	int r = 0;
+	unsigned char *der = NULL;
+	PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(pkey);
+	int size = info ? i2d_PKCS8_PRIV_KEY_INFO(info, &der) : -1;
+	*key = size > 0 ? secret_copy(der, (size_t)size) : NULL;
+	if (!*key)
+		r = error_set(err, EBADMSG, "the private key can't be written as PKCS#8");
+	if (size > 0)
+		OPENSSL_clear_free(der, (size_t)size);
+	PKCS8_PRIV_KEY_INFO_free(info);
+	return r;
+}
+
+static int add_key(struct pem *out, const unsigned char *der, long size,
+		   struct error *err)
+{
+	const unsigned char *p = der;
+	if (out->key)
+		return error_set(err, EBADMSG, "there are two private keys in it");
+	EVP_PKEY *pkey = d2i_AutoPrivateKey(NULL, &p, size);
+	if (!pkey)
+		return error_set(err, EBADMSG, "the private key does not parse");
+	int r = key_to_pkcs8(pkey, &out->key, err);
+	EVP_PKEY_free(pkey);
+	return r;
+}
+
+static int add_block(struct pem *out, const char *label, const char *header,
+		     const unsigned char *der, long size, struct error *err)
+{
+	size_t length = strlen(label);
+	if (strcmp(label, "CERTIFICATE") == 0 || strcmp(label, "X509 CERTIFICATE") == 0)
+		return add_cert(out, der, size, false, err);
+	if (strcmp(label, "TRUSTED CERTIFICATE") == 0)
+		return add_cert(out, der, size, true, err);
+	if (strcmp(label, "EC PARAMETERS") == 0)
+		return 0;
+	if (strcmp(label, "ENCRYPTED PRIVATE KEY") == 0 || strstr(header, "ENCRYPTED"))
+		return error_set(
+		    err, EBADMSG,
+		    "the private key has a passphrase, which no server could type: take "
+		    "it off with 'openssl pkey -in FILE -out FILE.pem'");
+	if (length >= 11 && strcmp(label + length - 11, "PRIVATE KEY") == 0)
+		return add_key(out, der, size, err);
+	return refuse_block(label, err);
+}
+
+/* OpenSSL wants its lines plain: blanks at line ends and a byte order mark are taken
+ * away. */
+static BIO *cleaned(const unsigned char *data, size_t size, struct secret **copy)
+{
+	size_t to = 0;
+	*copy = secret_new(size);
+	if (!*copy)
+		return NULL;
+	unsigned char *out = secret_room(*copy);
+	if (size >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) {
+		data += 3;
+		size -= 3;
+	}
+	for (size_t i = 0; i < size; i++) {
+		if (data[i] == '\n')
+			while (to > 0 && strchr(" \t\r", out[to - 1]))
+				to--;
+		out[to++] = data[i];
+	}
+	secret_fill(*copy, to);
+	return BIO_new_mem_buf(out, (int)to);
+}
+
+static int next_block(BIO *bio, struct pem *out, bool *end, struct error *err)
+{
+	char *label = NULL, *header = NULL;
+	unsigned char *der = NULL;
+	long size = 0;
+	int r = 0;
+	ERR_clear_error();
+	if (PEM_read_bio_ex(bio, &label, &header, &der, &size, PEM_FLAG_SECURE) != 1) {
+		*end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+		ERR_clear_error();
+		return *end
+			   ? 0
+			   : error_set(
+				 err, EBADMSG,
+				 "a block in it is damaged (its Base64 or its END line)");
+	}
+	r = add_block(out, label, header, der, size, err);
+	OPENSSL_secure_free(label);
+	OPENSSL_secure_free(header);
+	OPENSSL_secure_clear_free(der, (size_t)size);
+	ERR_clear_error();
+	return r;
+}
+
+int pem_parse(const void *data, size_t size, struct pem *out, struct error *err)
+{
+	int r;
+	bool end = false;
+	struct secret *copy = NULL;
+	BIO *bio = NULL;
+	memset(out, 0, sizeof(*out));
+	if (size > PEM_FILE_MAX)
+		return error_set(err, EFBIG,
+				 "a file of more than 1 MiB is no certificate");
+	enum pem_state state = pem_state(data, size);
+	if (size == 0)
+		return error_set(err, EBADMSG, "it is empty");
+	if (state == PEM_EMPTY)
+		return refuse_no_block(data, size, err);
+	if (memchr(data, '\0', size))
+		return error_set(err, EBADMSG, "there are NUL bytes in it");
+	if (state == PEM_INCOMPLETE)
+		return error_set(err, EBADMSG, "it ends in the middle of a block");
+	bio = cleaned(data, size, &copy);
+	if (!bio)
+		r = error_set(err, ENOMEM, "no memory for a file");
+	else
+		do
+			r = next_block(bio, out, &end, err);
+		while (r == 0 && !end);
+	if (r == 0 && out->certs == 0 && !out->key)
+		r = error_set(err, EBADMSG,
+			      "there is neither a certificate nor a key in it");
+	if (r < 0)
+		pem_clear(out);
+	BIO_free(bio);
+	secret_free(copy);
+	return r;
+}
+
+size_t pem_text_size(size_t der_size)
+{
+	size_t base64 = (der_size + 2) / 3 * 4;
+	return base64 + base64 / LINE_BYTES + 1 + 80; /* 80: both lines of dashes */
+}
+
+static int write_block(struct secret *out, const char *label, const void *der,
+		       size_t size)
+{
+	int r = -ENOMEM;
+	BUF_MEM *text = NULL;
+	BIO *bio = BIO_new(BIO_s_secmem());
+	if (bio && PEM_write_bio(bio, label, "", der, (long)size) > 0 &&
+	    BIO_get_mem_ptr(bio, &text) > 0)
+		r = secret_append(out, text->data, text->length);
+	BIO_free(bio);
+	return r;
+}
+
+int pem_write_cert(struct secret *out, const void *der, size_t size)
+{
+	return write_block(out, "CERTIFICATE", der, size);
+}
+
+int pem_write_key(struct secret *out, const struct secret *pkcs8)
+{
+	return write_block(out, "PRIVATE KEY", secret_data(pkcs8), secret_size(pkcs8));
+}
