@@ -6,7 +6,7 @@
 
 void enc_init(struct enc *e, void *buffer, size_t capacity)
 {
-	*e = (struct enc){ .data = buffer, .capacity = capacity };
+	*e = (struct enc){.data = buffer, .capacity = capacity};
 }
 
 void enc_raw(struct enc *e, const void *data, size_t size)
@@ -88,7 +88,7 @@ void enc_text(struct enc *e, const char *text)
 
 void dec_init(struct dec *d, const void *data, size_t size)
 {
-	*d = (struct dec){ .data = data, .size = size };
+	*d = (struct dec){.data = data, .size = size};
 }
 
 const unsigned char *dec_raw(struct dec *d, size_t size)

@@ -2,11 +2,13 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "store/error.h"
 
+#include "store/log.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-/* A cut text must not end inside a UTF-8 sequence: pages and JSON are made from it. */
+/* A cut text must not end inside a UTF-8 sequence. */
 static void trim_utf8(char *text)
 {
 	size_t length = strlen(text);
@@ -32,6 +34,9 @@ int error_set(struct error *err, int code, const char *format, ...)
 		err->text[0] = '\0';
 	else if ((size_t)length >= sizeof(err->text))
 		trim_utf8(err->text);
+	/* A name or a CA's words may hold anything, and pages and JSON are made from it.
+	 */
+	log_clean(err->text);
 	err->code = code;
 	return -code;
 }
@@ -48,6 +53,7 @@ int error_context(struct error *err, const char *format, ...)
 	int length = snprintf(err->text, sizeof(err->text), "%s: %s", context, cause);
 	if (length < 0 || (size_t)length >= sizeof(err->text))
 		trim_utf8(err->text);
+	log_clean(err->text);
 	return -err->code;
 }
 

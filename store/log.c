@@ -71,7 +71,8 @@ void log_clean(char *text)
 	unsigned char *p = (unsigned char *)text;
 	while (*p) {
 		size_t length = *p >= 0x80 ? utf8_sequence(p) : 1;
-		if (length == 0 || *p < 0x20 || *p == 0x7f) {
+		bool c1 = length == 2 && p[0] == 0xc2 && p[1] < 0xa0; /* U+0080..U+009F */
+		if (length == 0 || c1 || *p < 0x20 || *p == 0x7f) {
 			*p++ = '?';
 			continue;
 		}

@@ -2,8 +2,8 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "store/secret.h"
 
-#include <openssl/crypto.h>
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
