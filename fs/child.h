@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+/* child: what a worker finds when it starts.
+ *
+ * The supervisor fork(2)s and exec(2)s the binary on disk (so that a reload takes the new
+ * one) with CERTFS_CHILD=fs or net in the environment and these descriptors. CERTFS_CONF is the
+ * configuration's path ("" : none), CERTFS_LISTEN the number of listening sockets. Nothing
+ * else is inherited. argv[0] is "certfs: fs" or "certfs: net", which is what ps shows. */
+#ifndef CERTFS_FS_CHILD_H
+#define CERTFS_FS_CHILD_H
+
+#include "store/config.h"
+#include "store/error.h"
+#include "store/log.h"
+
+enum {
+	CHILD_FD_FUSE = 3,  /* fs: the connection */
+	CHILD_FD_SLOTS = 4, /* fs: the slots' memfd */
+	CHILD_FD_LINK = 5,  /* fs, net: the link between them */
+	CHILD_FD_READY = 6, /* all: an eventfd; the worker adds 1 once it serves */
+	CHILD_FD_LISTEN = 7 /* net: the first of the listening sockets */
+};
+
+/* main()'s way in: when CERTFS_CHILD is set, runs that worker and returns true with its
+ * exit status. */
+bool child_main(int *exit_status);
+
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+#include "fs/scratch.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILES_MAX  1024u
+#define NAME_BYTES 256
+#define FIRST_ROOM 4096u
+
+struct file {
+	bool taken;
+	struct scratch_info info;
+	char name[NAME_BYTES];
+	int64_t used_s;
+	struct secret *content;
+};
+
+struct scratch {
+	pthread_mutex_t lock;
+	uint32_t last_serial;
+	size_t total;
+	struct file file[FILES_MAX];
+};
+
+int scratch_new(struct scratch **result, struct error *err)
+{
+	struct scratch *s = calloc(1, sizeof(*s));
+	if (!s)
+		return error_set(err, ENOMEM, "no memory for scratch files");
+	pthread_mutex_init(&s->lock, NULL);
+	*result = s;
+	return 0;
+}
+
+static void drop(struct scratch *s, struct file *f)
+{
+	s->total -= f->info.size;
+	secret_free(f->content);
+	memset(f, 0, sizeof(*f));
+}
+
+void scratch_free(struct scratch *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < FILES_MAX; i++)
+		if (s->file[i].taken)
+			drop(s, &s->file[i]);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+static struct file *by_name(struct scratch *s, uint32_t number, const char *name)
+{
+	for (size_t i = 0; i < FILES_MAX; i++) {
+		struct file *f = &s->file[i];
+		if (f->taken && f->info.number == number && strcmp(f->name, name) == 0)
+			return f;
+	}
+	return NULL;
+}
+
+static struct file *by_serial(struct scratch *s, uint32_t serial)
+{
+	for (size_t i = 0; i < FILES_MAX; i++)
+		if (s->file[i].taken && s->file[i].info.serial == serial)
+			return &s->file[i];
+	return NULL;
+}
+
+static int place(struct scratch *s, uint32_t number, struct file **free_place,
+		 struct error *err)
+{
+	size_t here = 0;
+	*free_place = NULL;
+	for (size_t i = 0; i < FILES_MAX; i++) {
+		struct file *f = &s->file[i];
+		if (!f->taken && !*free_place)
+			*free_place = f;
+		here += f->taken && f->info.number == number;
+	}
+	if (here >= SCRATCH_DIR_MAX)
+		return error_set(err, EDQUOT,
+				 "a directory holds at most %u files of other names",
+				 SCRATCH_DIR_MAX);
+	if (!*free_place)
+		return error_set(err, ENOSPC, "there are %u scratch files already",
+				 FILES_MAX);
+	return 0;
+}
+
+int scratch_create(struct scratch *s, uint32_t number, const char *name, uint32_t uid,
+		   uint32_t gid, uint32_t mode, int64_t now_s, struct scratch_info *info,
+		   struct error *err)
+{
+	struct file *f = NULL;
+	int r;
+	pthread_mutex_lock(&s->lock);
+	if (strlen(name) >= NAME_BYTES)
+		r = error_set(err, ENAMETOOLONG, "a name has at most %d bytes",
+			      NAME_BYTES - 1);
+	else if (by_name(s, number, name))
+		r = error_set(err, EEXIST, "%s exists", name);
+	else
+		r = place(s, number, &f, err);
+	if (r == 0) {
+		f->taken = true;
+		s->last_serial = (s->last_serial + 1) & 0xffffff;
+		f->info = (struct scratch_info){.number = number,
+						.serial = s->last_serial,
+						.uid = uid,
+						.gid = gid,
+						.mode = mode & 0777,
+						.mtime_s = now_s};
+		f->used_s = now_s;
+		memcpy(f->name, name, strlen(name) + 1);
+		*info = f->info;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+bool scratch_find(struct scratch *s, uint32_t number, const char *name,
+		  struct scratch_info *info)
+{
+	pthread_mutex_lock(&s->lock);
+	struct file *f = by_name(s, number, name);
+	if (f)
+		*info = f->info;
+	pthread_mutex_unlock(&s->lock);
+	return f;
+}
+
+bool scratch_info(struct scratch *s, uint32_t serial, struct scratch_info *info)
+{
+	pthread_mutex_lock(&s->lock);
+	struct file *f = by_serial(s, serial);
+	if (f)
+		*info = f->info;
+	pthread_mutex_unlock(&s->lock);
+	return f;
+}
+
+bool scratch_set(struct scratch *s, const struct scratch_info *info)
+{
+	pthread_mutex_lock(&s->lock);
+	struct file *f = by_serial(s, info->serial);
+	if (f) {
+		size_t size = f->info.size;
+		f->info = *info;
+		f->info.size = size;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return f;
+}
+
+static size_t bytes_of(const struct scratch *s, uint32_t uid)
+{
+	size_t sum = 0;
+	for (size_t i = 0; i < FILES_MAX; i++)
+		if (s->file[i].taken && s->file[i].info.uid == uid)
+			sum += s->file[i].info.size;
+	return sum;
+}
+
+static int resize(struct scratch *s, struct file *f, uint64_t size)
+{
+	size_t old = f->info.size;
+	if (size > SCRATCH_FILE_MAX)
+		return -EFBIG;
+	if (size > old && bytes_of(s, f->info.uid) + (size - old) > SCRATCH_USER_MAX)
+		return -EDQUOT;
+	if (size > old && s->total + (size - old) > SCRATCH_TOTAL_MAX)
+		return -ENOSPC;
+	if (!f->content || size > secret_capacity(f->content)) {
+		size_t room = FIRST_ROOM;
+		while (room < size)
+			room *= 2;
+		struct secret *grown = secret_new(room);
+		if (!grown)
+			return -ENOMEM;
+		if (f->content)
+			secret_append(grown, secret_data(f->content), old);
+		secret_free(f->content);
+		f->content = grown;
+	}
+	secret_resize(f->content, (size_t)size);
+	s->total = s->total - old + (size_t)size;
+	f->info.size = (size_t)size;
+	return 0;
+}
+
+int scratch_resize(struct scratch *s, uint32_t serial, uint64_t size, int64_t now_s)
+{
+	pthread_mutex_lock(&s->lock);
+	struct file *f = by_serial(s, serial);
+	int r = f ? resize(s, f, size) : -ENOENT;
+	if (r == 0)
+		f->info.mtime_s = f->used_s = now_s;
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+int scratch_write(struct scratch *s, uint32_t serial, const void *data, size_t size,
+		  uint64_t offset, int64_t now_s)
+{
+	int r = 0;
+	pthread_mutex_lock(&s->lock);
+	struct file *f = by_serial(s, serial);
+	if (!f)
+		r = -ENOENT;
+	else if (offset > SCRATCH_FILE_MAX || size > SCRATCH_FILE_MAX - offset)
+		r = -EFBIG;
+	else if (offset + size > f->info.size)
+		r = resize(s, f, offset + size);
+	if (r == 0 && size > 0)
+		memcpy(secret_room(f->content) + offset, data, size);
+	if (r == 0)
+		f->info.mtime_s = f->used_s = now_s;
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+struct secret *scratch_content(struct scratch *s, uint32_t serial)
+{
+	pthread_mutex_lock(&s->lock);
+	struct file *f = by_serial(s, serial);
+	struct secret *copy = !f ? NULL
+			      : f->content
+				  ? secret_copy(secret_data(f->content), f->info.size)
+				  : secret_new(0);
+	pthread_mutex_unlock(&s->lock);
+	return copy;
+}
+
+bool scratch_remove(struct scratch *s, uint32_t number, const char *name)
+{
+	pthread_mutex_lock(&s->lock);
+	struct file *f = by_name(s, number, name);
+	if (f)
+		drop(s, f);
+	pthread_mutex_unlock(&s->lock);
+	return f;
+}
+
+void scratch_remove_serial(struct scratch *s, uint32_t serial)
+{
+	pthread_mutex_lock(&s->lock);
+	struct file *f = by_serial(s, serial);
+	if (f)
+		drop(s, f);
+	pthread_mutex_unlock(&s->lock);
+}
+
+int scratch_rename(struct scratch *s, uint32_t number, const char *from, const char *to)
+{
+	int r = -ENOENT;
+	if (strlen(to) >= NAME_BYTES)
+		return -ENAMETOOLONG;
+	pthread_mutex_lock(&s->lock);
+	struct file *f = by_name(s, number, from), *over = by_name(s, number, to);
+	if (f) {
+		if (over && over != f)
+			drop(s, over);
+		memcpy(f->name, to, strlen(to) + 1);
+		r = 0;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+bool scratch_list(struct scratch *s, uint32_t number, size_t index, char *name,
+		  size_t room, struct scratch_info *info)
+{
+	bool found = false;
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < FILES_MAX && !found; i++) {
+		struct file *f = &s->file[i];
+		if (!f->taken || f->info.number != number || index-- > 0)
+			continue;
+		snprintf(name, room, "%s", f->name);
+		*info = f->info;
+		found = true;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return found;
+}
+
+void scratch_drop(struct scratch *s, uint32_t number)
+{
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < FILES_MAX; i++)
+		if (s->file[i].taken && s->file[i].info.number == number)
+			drop(s, &s->file[i]);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void scratch_expire(struct scratch *s, int64_t now_s)
+{
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < FILES_MAX; i++)
+		if (s->file[i].taken && now_s - s->file[i].used_s > SCRATCH_IDLE_S)
+			drop(s, &s->file[i]);
+	pthread_mutex_unlock(&s->lock);
+}
