@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
 /* status: pages that say what is served, from where, until when, what happens next, and
- * what went wrong: `DIR/status`, `DIR/status.json`, and `.certfs/*`. For a person first.
+ * what went wrong: `DIR/status`, `DIR/status.json`, and the files of `.certfs`. For a person first.
  *
  * Rendered from one read transaction. The caller frees the text with free(). Lines of
  * `status` are "key: value"; times are UTC with how far they are away ("2026-03-01 14:05

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+/* fs: what the parts of the fs worker share.
+ *
+ * One context, made by worker.c and passed to all. The device thread owns handles, pairs and
+ * the session's reading side; the store thread owns all writes to the store and the engine;
+ * the notify thread owns nothing. Replies may come from any of them (libfuse allows that). */
+#ifndef CERTFS_FS_FS_H
+#define CERTFS_FS_FS_H
+
+#include "fs/compat.h"
+#include "fs/handle.h"
+#include "fs/node.h"
+#include "fs/pairs.h"
+#include "fs/scratch.h"
+#include "fs/slots.h"
+#include "fs/status.h"
+#include "store/clock.h"
+#include "store/config.h"
+#include "store/db.h"
+
+struct work;   /* work.h */
+struct notify; /* notify.h */
+
+struct fs {
+	const struct config *cfg;
+	const struct log *lg;
+	struct clock *clk;
+	struct db *db;
+	struct slots *slots;
+	struct fuse_session *session;
+	int fuse_fd;
+	gid_t key_gid;
+	struct scratch *scratch;
+	struct handles *handles;
+	struct pairs *pairs;
+	struct work *work;
+	struct notify *notify;
+	struct slot_ref request; /* the request in the device thread's hands */
+	size_t request_small;    /* its small slot, SLOTS_SMALL: it is in the big one */
+	bool replaying;          /* it was taken over from a dead worker */
+};
+
+#define FS_TIMEOUT 86400.0 /* entries and attributes: a change invalidates what it touched */
+
+static inline struct fs *fs_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+/* Logs `err` and answers the request with its code. */
+void fs_refuse(fuse_req_t req, const struct error *err);
+
+#endif

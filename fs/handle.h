@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+/* handle: files that are open for writing, and pages that are open for reading.
+ *
+ * A write to a served name collects in its handle's memory and takes effect at FLUSH. A page
+ * (status, …) is rendered once, at OPEN, so that its reads fit together. Handles die with
+ * the worker: their numbers carry the worker's incarnation, so that a handle of a dead
+ * worker is known as such (EIO). Only the device thread uses this. */
+#ifndef CERTFS_FS_HANDLE_H
+#define CERTFS_FS_HANDLE_H
+
+#include "store/domain.h"
+#include "store/secret.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct handle {
+	uint64_t fh;
+	uint32_t number;       /* the domain */
+	enum file_kind kind;   /* of a write handle */
+	bool writing;
+	bool dirty;            /* written since the last FLUSH that took effect */
+	pid_t opener;
+	uint32_t uid;
+	struct secret *content;
+	int64_t mtime_s;       /* utimens before the FLUSH; 0: none */
+	uint32_t mode, owner_uid, owner_gid; /* OWNER_KEEP: not set */
+};
+
+struct handles;
+struct handles *handles_new(void); /* NULL: no memory */
+void handles_free(struct handles *hs);
+/* NULL: no memory, or HANDLES_MAX are open (ENFILE). `content` becomes the handle's. */
+#define HANDLES_MAX 4096
+struct handle *handle_open(struct handles *hs, struct secret *content);
+/* NULL: a handle of another worker. */
+struct handle *handle_find(struct handles *hs, uint64_t fh);
+/* The write handle of this file and process, for a SETATTR that names no handle. */
+struct handle *handle_of(struct handles *hs, uint32_t number, enum file_kind kind, pid_t pid);
+void handle_close(struct handles *hs, uint64_t fh);
+/* -EFBIG above PEM_FILE_MAX, -ENOMEM. */
+int handle_write(struct handle *h, const void *data, size_t size, uint64_t offset);
+int handle_resize(struct handle *h, uint64_t size);
+
+#endif
