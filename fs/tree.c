@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+#include "fs/tree.h"
+
+#include "store/generation.h"
+#include "store/order.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#define COMBINED_SUFFIX ".pem"
+
+bool tree_is_page(const struct node *node)
+{
+	return node->kind == NODE_STATUS || node->kind == NODE_STATUS_JSON ||
+	       node->kind == NODE_POLICY || node->kind == NODE_CONTROL;
+}
+
+int tree_page(struct fs *fs, struct txn *txn, const struct node *node,
+	      struct secret **page, struct error *err)
+{
+	char *text = NULL;
+	size_t size = 0;
+	int r;
+	struct status_context ctx = {
+	    .cfg = fs->cfg, .now_s = clock_now_s(fs->clk), .slots = fs->slots};
+	if (node->kind == NODE_STATUS)
+		r = status_page(&ctx, txn, node->number, &text, &size, err);
+	else if (node->kind == NODE_STATUS_JSON)
+		r = status_json(&ctx, txn, node->number, &text, &size, err);
+	else if (node->kind == NODE_POLICY)
+		r = status_policy(&ctx, txn, node->number, &text, &size, err);
+	else
+		r = status_control(&ctx, txn, (enum status_control)node->index, &text,
+				   &size, err);
+	if (r == 0 && !(*page = secret_copy(text, size)))
+		r = error_set(err, ENOMEM, "no memory for a page");
+	free(text);
+	return r;
+}
+
+int tree_token(struct txn *txn, uint64_t id, char *answer, size_t room, struct error *err)
+{
+	char token[TOKEN_MAX] = "";
+	while (token_next(txn, token, token, err) == 0)
+		if (node_token(token) == id)
+			return token_get(txn, token, answer, room, err);
+	return error_set(err, ENOENT, "the challenge is over");
+}
+
+static void set_mode(struct stat *st, mode_t type, uint32_t mode, int64_t when_s)
+{
+	st->st_mode = type | mode;
+	st->st_nlink = type == S_IFDIR ? 2 : 1;
+	st->st_mtime = st->st_ctime = st->st_atime = (time_t)when_s;
+	st->st_blksize = 4096;
+}
+
+static void set_size(struct stat *st, uint64_t size)
+{
+	st->st_size = (off_t)size;
+	st->st_blocks = (blkcnt_t)((size + 511) / 512);
+}
+
+static void set_owner(struct stat *st, const struct owner *o, uid_t uid, gid_t gid)
+{
+	st->st_uid = o->uid == OWNER_KEEP ? uid : o->uid;
+	st->st_gid = o->gid == OWNER_KEEP ? gid : o->gid;
+	if (o->mode != OWNER_KEEP)
+		st->st_mode = (st->st_mode & S_IFMT) | o->mode;
+}
+
+static int file_attr(struct fs *fs, struct txn *txn, const struct node *n,
+		     struct stat *st, struct error *err)
+{
+	struct domain d;
+	struct generation g;
+	enum file_kind kind = (enum file_kind)n->index;
+	bool history = n->kind == NODE_HISTORY_FILE;
+	int r = domain_get(txn, n->number, &d, err);
+	if (r == 0)
+		r = generation_get(txn, n->number, n->gen, &g, err);
+	if (r < 0)
+		return r;
+	set_mode(st, S_IFREG, file_is_secret(kind) ? 0640 : 0644, g.installed_s);
+	set_owner(st, &d.file[kind], 0, file_is_secret(kind) ? fs->key_gid : 0);
+	if (d.times_gen == n->gen && d.mtime_s[kind])
+		st->st_mtime = (time_t)d.mtime_s[kind];
+	if (history)
+		st->st_mode &= ~(mode_t)0222;
+	set_size(st, g.size[kind]);
+	return 0;
+}
+
+static int page_attr(struct fs *fs, struct txn *txn, const struct node *n,
+		     struct stat *st, struct error *err)
+{
+	struct secret *page = NULL;
+	int r = tree_page(fs, txn, n, &page, err);
+	if (r < 0)
+		return r;
+	set_mode(st, S_IFREG, 0444, clock_now_s(fs->clk));
+	set_size(st, secret_size(page));
+	secret_free(page);
+	return 0;
+}
+
+static int scratch_attr(struct fs *fs, uint32_t serial, struct stat *st,
+			struct error *err)
+{
+	struct scratch_info info;
+	if (!scratch_info(fs->scratch, serial, &info))
+		return error_set(err, ENOENT, "the scratch file is gone");
+	set_mode(st, S_IFREG, info.mode, info.mtime_s);
+	st->st_uid = info.uid;
+	st->st_gid = info.gid;
+	set_size(st, info.size);
+	return 0;
+}
+
+static int dir_attr(struct txn *txn, const struct node *n, struct stat *st,
+		    struct error *err)
+{
+	struct domain d;
+	struct generation g;
+	if (n->number == 0) {
+		set_mode(st, S_IFDIR, 0755, time(NULL));
+		return 0;
+	}
+	int r = domain_get(txn, n->number, &d, err);
+	if (r == 0 && !d.installed)
+		r = error_set(err, ENOENT, "%s is not installed", d.name.text);
+	if (r == 0 && n->kind == NODE_HISTORY_DIR)
+		r = generation_get(txn, n->number, n->gen, &g, err);
+	if (r < 0)
+		return r;
+	if (n->kind == NODE_ALIAS) {
+		struct domain target;
+		set_mode(st, S_IFLNK, 0777, d.created_s);
+		r = domain_get(txn, d.target, &target, err);
+		set_size(st, r == 0 ? strlen(target.name.text) : 0);
+		return r;
+	}
+	set_mode(st, S_IFDIR, n->kind == NODE_DIR ? 0755 : 0555, d.changed_s);
+	set_owner(st, &d.dir, 0, 0);
+	if (n->kind != NODE_DIR)
+		st->st_mode &= ~(mode_t)0222;
+	return 0;
+}
+
+int tree_attr(struct fs *fs, struct txn *txn, uint64_t id, struct stat *st,
+	      struct error *err)
+{
+	struct node n;
+	char answer[2 * TOKEN_MAX];
+	int r;
+	memset(st, 0, sizeof(*st));
+	if (!node_of(id, &n))
+		return error_set(err, ESTALE, "node %llx was never given out",
+				 (unsigned long long)id);
+	if (n.kind == NODE_FILE || n.kind == NODE_HISTORY_FILE) {
+		r = file_attr(fs, txn, &n, st, err);
+	} else if (tree_is_page(&n)) {
+		r = page_attr(fs, txn, &n, st, err);
+	} else if (n.kind == NODE_SCRATCH) {
+		r = scratch_attr(fs, n.gen, st, err);
+	} else if (n.kind == NODE_TOKEN) {
+		r = tree_token(txn, id, answer, sizeof(answer), err);
+		set_mode(st, S_IFREG, 0444, clock_now_s(fs->clk));
+		set_size(st, r == 0 ? strlen(answer) : 0);
+	} else if (n.kind == NODE_DIR || n.kind == NODE_ALIAS || n.kind == NODE_HISTORY ||
+		   n.kind == NODE_HISTORY_DIR) {
+		r = dir_attr(txn, &n, st, err);
+	} else {
+		/* .combined holds keys: its files say who may read them, its listing is
+		 * for all */
+		set_mode(st, S_IFDIR, 0555, clock_now_s(fs->clk));
+		r = 0;
+	}
+	st->st_ino = node_ino(id);
+	return r;
+}
+
+static int not_found(struct error *err, const char *name)
+{
+	return error_set(err, ENOENT, "there is no %s", name);
+}
+
+static int served_file(struct txn *txn, uint32_t number, enum file_kind kind,
+		       uint32_t gen, uint64_t *id, struct error *err)
+{
+	struct current c;
+	int r = gen ? 0 : current_get(txn, number, &c, err);
+	if (r == 0)
+		*id = node_file(number, gen ? gen : c.served, kind);
+	return r;
+}
+
+static int find_in_domain(struct fs *fs, struct txn *txn, uint32_t number,
+			  const char *name, uint32_t gen, uint64_t *id, struct error *err)
+{
+	struct scratch_info info;
+	enum file_kind kind = file_kind_of(name);
+	if (kind != FILE_KINDS)
+		return served_file(txn, number, kind, gen, id, err);
+	if (strcmp(name, "status") == 0)
+		*id = node_id(number, 0, NODE_STATUS);
+	else if (strcmp(name, "status.json") == 0)
+		*id = node_id(number, 0, NODE_STATUS_JSON);
+	else if (strcmp(name, "policy") == 0)
+		*id = node_id(number, 0, NODE_POLICY);
+	else if (strcmp(name, ".history") == 0)
+		*id = node_id(number, 0, NODE_HISTORY);
+	else if (scratch_find(fs->scratch, number, name, &info))
+		*id = node_id(number, info.serial, NODE_SCRATCH);
+	else
+		return not_found(err, name);
+	return 0;
+}
+
+static int find_in_root(struct txn *txn, const char *name, uint64_t *id,
+			struct error *err)
+{
+	struct domain d;
+	if (strcmp(name, ".certfs") == 0)
+		*id = node_id(0, 0, NODE_CONTROL_DIR);
+	else if (strcmp(name, ".combined") == 0)
+		*id = node_id(0, 0, NODE_COMBINED_DIR);
+	else if (strcmp(name, ".well-known") == 0)
+		*id = node_id(0, 0, NODE_WELL_KNOWN);
+	else if (domain_find(txn, name, &d, err) < 0 || !d.installed)
+		return not_found(err, name);
+	else
+		*id = node_id(d.number, 0, d.target ? NODE_ALIAS : NODE_DIR);
+	return 0;
+}
+
+static int find_combined(struct txn *txn, const char *name, uint64_t *id,
+			 struct error *err)
+{
+	char domain[NAME_MAX_TEXT];
+	struct domain d;
+	size_t length = strlen(name), suffix = strlen(COMBINED_SUFFIX);
+	if (length <= suffix || length - suffix >= sizeof(domain) ||
+	    strcmp(name + length - suffix, COMBINED_SUFFIX) != 0)
+		return not_found(err, name);
+	memcpy(domain, name, length - suffix);
+	domain[length - suffix] = '\0';
+	if (domain_find(txn, domain, &d, err) < 0 || !d.installed || d.target)
+		return not_found(err, name);
+	return served_file(txn, d.number, FILE_COMBINED, 0, id, err);
+}
+
+static int find_history(struct txn *txn, const struct node *parent, const char *name,
+			uint64_t *id, struct error *err)
+{
+	struct generation g;
+	char *end;
+	if (parent->kind == NODE_HISTORY_DIR) {
+		enum file_kind kind = file_kind_of(name);
+		if (kind == FILE_KINDS)
+			return not_found(err, name);
+		*id = node_id(parent->number, parent->gen,
+			      NODE_HISTORY_FILE + (unsigned)kind);
+		return 0;
+	}
+	unsigned long gen = strtoul(name, &end, 10);
+	if (name[0] < '1' || name[0] > '9' || *end || gen > GENERATION_MAX ||
+	    generation_get(txn, parent->number, (uint32_t)gen, &g, err) < 0)
+		return not_found(err, name);
+	*id = node_id(parent->number, (uint32_t)gen, NODE_HISTORY_DIR);
+	return 0;
+}
+
+static int find_control(const char *name, uint64_t *id, struct error *err)
+{
+	for (unsigned i = 0; i < CONTROL_FILES; i++)
+		if (strcmp(name, control_name[i]) == 0) {
+			*id = node_id(0, 0, NODE_CONTROL + i);
+			return 0;
+		}
+	return not_found(err, name);
+}
+
+int tree_find(struct fs *fs, struct txn *txn, uint64_t parent, const char *name,
+	      uint32_t gen, uint64_t *id, struct error *err)
+{
+	struct node n;
+	char answer[2 * TOKEN_MAX];
+	if (!node_of(parent, &n))
+		return error_set(err, ESTALE, "node %llx was never given out",
+				 (unsigned long long)parent);
+	if (n.kind == NODE_DIR)
+		return n.number == 0
+			   ? find_in_root(txn, name, id, err)
+			   : find_in_domain(fs, txn, n.number, name, gen, id, err);
+	if (n.kind == NODE_COMBINED_DIR)
+		return find_combined(txn, name, id, err);
+	if (n.kind == NODE_HISTORY || n.kind == NODE_HISTORY_DIR)
+		return find_history(txn, &n, name, id, err);
+	if (n.kind == NODE_CONTROL_DIR)
+		return find_control(name, id, err);
+	if (n.kind == NODE_WELL_KNOWN && strcmp(name, "acme-challenge") == 0) {
+		*id = node_id(0, 0, NODE_CHALLENGES);
+		return 0;
+	}
+	if (n.kind == NODE_CHALLENGES && strlen(name) < TOKEN_MAX &&
+	    token_get(txn, name, answer, sizeof(answer), err) == 0) {
+		*id = node_token(name);
+		return 0;
+	}
+	return not_found(err, name);
+}
+
+double tree_attr_timeout(uint64_t id)
+{
+	struct node n;
+	if (!node_of(id, &n))
+		return 0;
+	bool lasting = n.kind == NODE_FILE || n.kind == NODE_HISTORY_FILE ||
+		       n.kind == NODE_ALIAS || (n.kind == NODE_DIR && n.number != 0);
+	return lasting ? FS_TIMEOUT : 0;
+}
+
+int tree_entry(struct fs *fs, struct txn *txn, uint64_t id,
+	       struct fuse_entry_param *entry, struct error *err)
+{
+	struct node n;
+	memset(entry, 0, sizeof(*entry));
+	entry->ino = id;
+	entry->attr_timeout = tree_attr_timeout(id);
+	entry->entry_timeout =
+	    node_of(id, &n) && (n.kind == NODE_TOKEN || n.kind == NODE_SCRATCH)
+		? 0
+		: FS_TIMEOUT;
+	return tree_attr(fs, txn, id, &entry->attr, err);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* What a reader within a promise must be led to (pairs.h). */
+static uint32_t promised(fuse_req_t req, struct txn *txn, fuse_ino_t parent,
+			 const char *name)
+{
+	struct fs *fs = fs_of(req);
+	struct node n;
+	struct current c;
+	struct error err;
+	if (!node_of(parent, &n) || n.kind != NODE_DIR || n.number == 0 ||
+	    file_kind_of(name) == FILE_KINDS || current_get(txn, n.number, &c, &err) < 0)
+		return 0;
+	return pairs_lookup(fs->pairs, fuse_req_ctx(req)->pid, n.number, c.served,
+			    now_ms());
+}
+
+void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param entry;
+	struct error err;
+	struct txn *txn;
+	uint64_t id;
+	int r = db_read_begin(fs->db, &txn, &err);
+	if (r < 0) {
+		fs_refuse(req, &err);
+		return;
+	}
+	r = tree_find(fs, txn, parent, name, promised(req, txn, parent, name), &id, &err);
+	if (r == 0)
+		r = tree_entry(fs, txn, id, &entry, &err);
+	db_read_end(txn);
+	if (r < 0)
+		fuse_reply_err(req, err.code);
+	else
+		fuse_reply_entry(req, &entry);
+}
+
+void tree_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct stat st;
+	struct error err;
+	struct txn *txn;
+	int r = db_read_begin(fs->db, &txn, &err);
+	if (r < 0) {
+		fs_refuse(req, &err);
+		return;
+	}
+	r = tree_attr(fs, txn, ino, &st, &err);
+	db_read_end(txn);
+	struct handle *h = fi ? handle_find(fs->handles, fi->fh) : NULL;
+	if (r == 0 && h && h->writing) /* a writer sees what it wrote */
+		st.st_size = h->content ? (off_t)secret_size(h->content) : 0;
+	if (r < 0)
+		fuse_reply_err(req, err.code);
+	else
+		fuse_reply_attr(req, &st, h && h->writing ? 0 : tree_attr_timeout(ino));
+}
+
+void tree_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct fs *fs = fs_of(req);
+	struct domain d, target;
+	struct error err;
+	struct txn *txn;
+	struct node n;
+	int r = db_read_begin(fs->db, &txn, &err);
+	if (r < 0) {
+		fs_refuse(req, &err);
+		return;
+	}
+	if (!node_of(ino, &n) || n.kind != NODE_ALIAS)
+		r = error_set(&err, EINVAL, "not an alias");
+	if (r == 0)
+		r = domain_get(txn, n.number, &d, &err);
+	if (r == 0)
+		r = domain_get(txn, d.target, &target, &err);
+	db_read_end(txn);
+	if (r < 0)
+		fuse_reply_err(req, err.code);
+	else
+		fuse_reply_readlink(req, target.name.text);
+}
+
+void tree_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct fs *fs = fs_of(req);
+	struct db_usage usage;
+	struct statvfs st = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = 255};
+	(void)ino;
+	db_usage(fs->db, &usage);
+	st.f_blocks = usage.mapped / 4096;
+	st.f_bfree = st.f_bavail = (usage.mapped - usage.used) / 4096;
+	fuse_reply_statfs(req, &st);
+}

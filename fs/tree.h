@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+/* tree: names to nodes, and what stat says of them. Reads the store only; any thread may
+ * ask, with a read transaction of its own. */
+#ifndef CERTFS_FS_TREE_H
+#define CERTFS_FS_TREE_H
+
+#include "fs/fs.h"
+
+/* stat of a node. ENOENT: it is gone; ESTALE: it never was one of ours. */
+int tree_attr(struct fs *fs, struct txn *txn, uint64_t id, struct stat *st, struct error *err);
+
+/* Does a node's content come from a page that is rendered when it is opened? */
+bool tree_is_page(const struct node *node);
+/* Renders such a page; the caller frees. */
+int tree_page(struct fs *fs, struct txn *txn, const struct node *node, struct secret **page,
+	      struct error *err);
+/* The answer of the token behind a node, with a newline. ENOENT. */
+int tree_token(struct txn *txn, uint64_t id, char *answer, size_t room, struct error *err);
+
+/* The node that `name` stands for in directory `parent`; `gen` is the generation for served
+ * files of that domain (0: the one that is served). ENOENT. */
+int tree_find(struct fs *fs, struct txn *txn, uint64_t parent, const char *name, uint32_t gen,
+	      uint64_t *id, struct error *err);
+/* A whole answer for LOOKUP, MKDIR, …, with the timeouts that hold for its kind. */
+int tree_entry(struct fs *fs, struct txn *txn, uint64_t id, struct fuse_entry_param *entry,
+	       struct error *err);
+double tree_attr_timeout(uint64_t id);
+
+/* FUSE handlers of the device thread. */
+void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void tree_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void tree_readlink(fuse_req_t req, fuse_ino_t ino);
+void tree_statfs(fuse_req_t req, fuse_ino_t ino);
+void tree_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		  struct fuse_file_info *fi);
+void tree_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		      struct fuse_file_info *fi);
+
+#endif
