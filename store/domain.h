@@ -75,6 +75,9 @@ int domain_unalias(struct txn *txn, uint32_t number, int64_t now_s, struct error
 /* Names of the aliases of `number`; `out` has DOMAIN_ALIASES_MAX places. */
 int domain_aliases(struct txn *txn, uint32_t number, struct name *out, size_t *count,
 		   struct error *err);
+/* SHA-256 of the name and its aliases: tells whether the aliases have changed since. */
+#define DOMAIN_DIGEST 32
+int domain_digest(struct txn *txn, uint32_t number, unsigned char *digest, struct error *err);
 
 /* The first installed row (directory or alias) with a number > `after`. -ENOENT at the end
  * (err is not set then). */

@@ -1,3 +1,162 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
 #include "store/waiting.h"
+
+#include "store/codec.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define RECORD      1
+#define WAITING_KEY 5
+
+/* The key is the place too to which what waits is sealed. */
+static void waiting_key(unsigned char *key, uint32_t number, enum file_kind kind)
+{
+	struct enc e;
+
+	enc_init(&e, key, WAITING_KEY);
+	enc_be32(&e, number);
+	enc_u8(&e, (uint8_t)kind);
+}
+
+static bool is_over(int64_t since_s, int64_t now_s)
+{
+	return now_s - since_s >= WAITING_S;
+}
+
+static int row_open(struct txn *txn, const unsigned char *key, const struct db_value *v,
+		    int64_t now_s, struct secret **content, int64_t *since_s,
+		    struct error *err)
+{
+	const unsigned char *sealed;
+	struct dec d;
+	size_t size;
+
+	dec_init(&d, v->data, v->size);
+	if (dec_u8(&d) != RECORD)
+		d.bad = true;
+	*since_s = dec_i64(&d);
+	sealed = dec_blob(&d, &size);
+	if (!dec_done(&d))
+		return error_set(err, EIO, "a waiting file in the store is damaged");
+	if (is_over(*since_s, now_s)) {
+		*since_s = 0;
+		return 0;
+	}
+	return seal_open_key(db_seal(txn), sealed, size, key, WAITING_KEY, content, err);
+}
+
+int waiting_get(struct txn *txn, uint32_t number, int64_t now_s, struct waiting *w,
+		struct error *err)
+{
+	unsigned char key[WAITING_KEY];
+	struct db_value v;
+	int rc;
+
+	memset(w, 0, sizeof(*w));
+	for (int i = 0; i < FILE_KINDS; i++) {
+		waiting_key(key, number, (enum file_kind)i);
+		rc = db_get(txn, DB_WAITING, key, sizeof(key), &v, err);
+		if (rc == -ENOENT)
+			continue;
+		if (rc == 0)
+			rc = row_open(txn, key, &v, now_s, &w->file[i], &w->since_s[i],
+				      err);
+		if (rc) {
+			waiting_clear(w);
+			return rc;
+		}
+	}
+	error_clear(err);
+	return 0;
+}
+
+void waiting_clear(struct waiting *w)
+{
+	for (int i = 0; i < FILE_KINDS; i++)
+		secret_free(w->file[i]);
+	memset(w, 0, sizeof(*w));
+}
+
+int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
+		const struct secret *content, int64_t now_s, struct error *err)
+{
+	struct secret *sealed = NULL, *record = NULL;
+	unsigned char key[WAITING_KEY];
+	struct enc e;
+	int rc = waiting_expire(txn, now_s, err);
+
+	if (rc)
+		return rc;
+	waiting_key(key, number, kind);
+	rc = seal_close_key(db_seal(txn), content, key, sizeof(key), &sealed, err);
+	if (rc)
+		goto out;
+	record = secret_new(secret_size(sealed) + 32);
+	if (!record) {
+		rc = error_set(err, ENOMEM, "no memory for a waiting file");
+		goto out;
+	}
+	enc_init(&e, secret_room(record), secret_capacity(record));
+	enc_u8(&e, RECORD);
+	enc_i64(&e, now_s);
+	enc_blob(&e, secret_data(sealed), secret_size(sealed));
+	rc = db_put(txn, DB_WAITING, key, sizeof(key), e.data, e.size, err);
+out:
+	secret_free(record);
+	secret_free(sealed);
+	return rc;
+}
+
+int waiting_drop(struct txn *txn, uint32_t number, struct error *err)
+{
+	unsigned char key[WAITING_KEY];
+	int rc = 0;
+
+	for (int i = 0; i < FILE_KINDS && rc == 0; i++) {
+		waiting_key(key, number, (enum file_kind)i);
+		rc = db_del(txn, DB_WAITING, key, sizeof(key), err);
+	}
+	return rc;
+}
+
+/* The first row that has waited too long, or that no one can read. -ENOENT at the end. */
+static int next_over(struct txn *txn, int64_t now_s, unsigned char *key,
+		     struct error *err)
+{
+	struct db_cursor *cursor = NULL;
+	struct db_value found, value;
+	struct dec d;
+	int rc = db_cursor_open(txn, DB_WAITING, &cursor, err);
+
+	if (rc)
+		return rc;
+	rc = db_seek(cursor, key, WAITING_KEY, &found, &value);
+	while (rc == 0) {
+		dec_init(&d, value.data, value.size);
+		(void)dec_u8(&d);
+		if (found.size == WAITING_KEY && (is_over(dec_i64(&d), now_s) || d.bad))
+			break;
+		rc = db_next(cursor, &found, &value);
+	}
+	if (rc == 0)
+		memcpy(key, found.data, WAITING_KEY);
+	else if (rc != -ENOENT)
+		rc = error_set(err, -rc, "cannot read the table of waiting files");
+	db_cursor_close(cursor);
+	return rc;
+}
+
+int waiting_expire(struct txn *txn, int64_t now_s, struct error *err)
+{
+	unsigned char key[WAITING_KEY] = {0};
+	int rc;
+
+	while ((rc = next_over(txn, now_s, key, err)) == 0) {
+		rc = db_del(txn, DB_WAITING, key, sizeof(key), err);
+		if (rc)
+			return rc;
+	}
+	return rc == -ENOENT ? 0 : rc;
+}
