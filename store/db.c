@@ -51,7 +51,6 @@ struct db {
 	bool read_only;
 	int lock_fd;
 	const struct seal *seal;
-	struct seal *no_seal; /* stands in where the caller has none */
 
 	/* The gate: transactions are `inside`; who changes the map or the environment is
 	 * `alone`, and then nobody is inside. */
@@ -353,11 +352,7 @@ int db_open(struct db **out, const char *dir, const struct db_options *options,
 	db->read_only = options->read_only;
 	db->map_size = page_round(options->map_size ? options->map_size : MAP_SIZE_FIRST);
 	db->seal = options->seal;
-	if (!db->seal) {
-		rc = seal_open(&db->no_seal, NULL, err);
-		db->seal = db->no_seal;
-	}
-	if (rc == 0 && !db->read_only) {
+	if (!db->read_only) {
 		if (mkdir(dir, 0700) != 0 && errno != EEXIST)
 			rc = error_set(err, errno, "cannot make %s: %s", dir,
 				       strerror(errno));
@@ -383,7 +378,6 @@ void db_close(struct db *db)
 	env_close(db);
 	if (db->lock_fd >= 0)
 		close(db->lock_fd);
-	seal_close(db->no_seal);
 	pthread_cond_destroy(&db->moved);
 	pthread_mutex_destroy(&db->lock);
 	free(db->dir);

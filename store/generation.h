@@ -30,6 +30,7 @@ struct generation {
 	char warning[256];           /* as pair.warning */
 	char origin[256];            /* the CA's directory URL, or "cp by uid 1000", or a name */
 	bool chain_empty;
+	unsigned char names[DOMAIN_DIGEST]; /* domain_digest() when it was added */
 };
 
 int generation_get(struct txn *txn, uint32_t number, uint32_t gen, struct generation *g,
@@ -60,13 +61,15 @@ struct current {
 	bool unheeded; /* reminders went unheeded: an expired managed certificate gives way */
 };
 
+/* No row: all 0, returns 0. A new managed generation sets `unheeded` back. */
 int current_get(struct txn *txn, uint32_t number, struct current *c, struct error *err);
 int current_put(struct txn *txn, uint32_t number, const struct current *c, struct error *err);
 
 /* Chooses anew what `number` serves at `now_s` (design: the first valid of custom, managed,
  * wildcard, self-signed; an expired managed one while its reminders are heeded) and writes
- * it to DB_CURRENT when it differs; *changed tells, *until_s is when the choice can
- * change by itself (an expiry; INT64_MAX: never). EINVAL when there is nothing at all. */
+ * it to DB_CURRENT when it differs, and to DB_CHANGED; *changed tells, *until_s is when the
+ * choice can change by itself (an expiry; INT64_MAX: never). Where nothing is valid, what is
+ * there is served all the same. EINVAL when there is nothing at all. */
 int current_choose(struct txn *txn, uint32_t number, int64_t now_s, bool *changed,
 		   int64_t *until_s, struct error *err);
 
@@ -76,7 +79,9 @@ int current_drop_custom(struct txn *txn, uint32_t number, struct error *err);
 /* Makes sure that a usable pair exists: a wildcard fallback that covers the name (copied),
  * the pair of `fallback/` when somebody put one there, else a self-signed one for the name
  * and its aliases, made again when it is within 30 days of its end or when the aliases
- * changed. Then chooses. Used by mkdir, ln -s, and the engine. */
+ * changed. Then chooses; *until_s is also the time at which a self-signed pair that is
+ * served must be made again. A wildcard counts while its directory is installed and serves a
+ * custom or managed certificate. Used by mkdir, ln -s, and the engine. */
 int generation_fallback(struct txn *txn, uint32_t number, int64_t now_s, uint32_t keep,
 			bool *changed, int64_t *until_s, struct error *err);
 
