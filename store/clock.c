@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define OFFSET_MAX_S (INT64_C(1000) * 366 * 24 * 3600) /* sums stay within an int64_t */
+
 struct clock {
 	_Atomic int64_t offset_s;
 	int file;   /* -1: no offset */
@@ -35,6 +37,8 @@ static int read_offset(int file, int64_t *offset_s)
 	errno = 0;
 	long long value = strtoll(text, &end, 10);
 	if (errno || end == text || end[strspn(end, " \r\n")] != '\0')
+		return -EINVAL;
+	if (value > OFFSET_MAX_S || value < -OFFSET_MAX_S)
 		return -EINVAL;
 	*offset_s = value;
 	return 0;
@@ -68,9 +72,9 @@ static int open_offset(struct clock *clk, const char *path, struct error *err)
 				 "clock-offset-file %s does not hold a number of seconds",
 				 path);
 	atomic_store(&clk->offset_s, offset);
+	/* Not IN_MODIFY: `echo N >` empties the file first. */
 	clk->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (clk->watch < 0 ||
-	    inotify_add_watch(clk->watch, path, IN_CLOSE_WRITE | IN_MODIFY) < 0)
+	if (clk->watch < 0 || inotify_add_watch(clk->watch, path, IN_CLOSE_WRITE) < 0)
 		return error_set(err, errno, "watching %s: %s", path, strerror(errno));
 	int r = poll_also(clk, clk->watch);
 	return r < 0 ? error_set(err, -r, "epoll: %s", strerror(-r)) : 0;

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "store/config.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <ini.h>
 #include <limits.h>
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum type { TEXT, PATH, NUMBER, BOOLEAN, LIST, LEVEL, KEY_TYPE };
+enum type { TEXT, PATH, URL, NUMBER, BOOLEAN, MAILS, LISTENERS, LEVEL, KEY_TYPE };
 
 struct key {
 	const char *section, *name;
@@ -19,6 +20,8 @@ struct key {
 	const char *initial; /* NULL: none */
 	uint32_t low, high;  /* of a NUMBER */
 };
+
+#define NEAR 3 /* changes at most between what is meant and what was typed */
 
 #define AT(field) offsetof(struct config, field)
 
@@ -32,9 +35,9 @@ static const struct key keys[] = {
     {"certfs", "keep", NUMBER, AT(keep), "10", 1, 1000},
     {"certfs", "master-key-file", PATH, AT(master_key_file), NULL, 0, 0},
     {"certfs", "clock-offset-file", PATH, AT(clock_offset_file), NULL, 0, 0},
-    {"acme", "directory", TEXT, AT(directory),
+    {"acme", "directory", URL, AT(directory),
      "https://acme-v02.api.letsencrypt.org/directory", 0, 0},
-    {"acme", "contact", LIST, AT(contact), NULL, 0, 0},
+    {"acme", "contact", MAILS, AT(contact), NULL, 0, 0},
     {"acme", "agree-terms", BOOLEAN, AT(agree_terms), "yes", 0, 0},
     {"acme", "roots-file", PATH, AT(roots_file), NULL, 0, 0},
     {"acme", "eab-kid", TEXT, AT(eab_kid), NULL, 0, 0},
@@ -43,7 +46,7 @@ static const struct key keys[] = {
     {"acme", "preferred-chain", TEXT, AT(preferred_chain), NULL, 0, 0},
     {"acme", "orders-at-once", NUMBER, AT(orders_at_once), "50", 1, 1000},
     {"acme", "timeout", NUMBER, AT(timeout_s), "30", 1, 600},
-    {"http-01", "listen", LIST, AT(listen), "0.0.0.0:80 [::]:80", 0, 0},
+    {"http-01", "listen", LISTENERS, AT(listen), "0.0.0.0:80 [::]:80", 0, 0},
     {"renewal", "before", NUMBER, AT(before_days), "30", 1, 365},
     {"renewal", "reminders", NUMBER, AT(reminders), "30", 1, 3650},
 };
@@ -53,6 +56,10 @@ struct reading {
 	struct config *cfg;
 	const char *folder; /* relative paths are taken from here; NULL: as they are */
 	bool seen[KEYS];
+	const struct key *last; /* what an indented line goes on with */
+	FILE *file;
+	int line, bad_line;
+	bool indented;
 	struct error *err;
 };
 
@@ -109,6 +116,60 @@ static int set_boolean(const struct key *key, bool *field, const char *value,
 	return 0;
 }
 
+static int set_url(const struct key *key, char **field, const char *value,
+		   struct error *err)
+{
+	static const char https[] = "https://";
+	if (*value && strcmp(value, "none") != 0 &&
+	    (strncmp(value, https, strlen(https)) != 0 || !value[strlen(https)]))
+		return error_set(
+		    err, EINVAL,
+		    "'%s = %s' must be an https:// URL (RFC 8555 §6.1) or none",
+		    key->name, value);
+	return set_text(field, value, err);
+}
+
+/* "192.0.2.1:80", "[2001:db8::1]:80" */
+static bool is_listener(const char *text)
+{
+	char host[INET6_ADDRSTRLEN];
+	unsigned char address[16];
+	const char *colon = strrchr(text, ':');
+	bool six = text[0] == '[';
+	if (!colon || (six && colon[-1] != ']'))
+		return false;
+	const char *from = text + six, *to = colon - six;
+	if (to <= from || (size_t)(to - from) >= sizeof(host))
+		return false;
+	memcpy(host, from, (size_t)(to - from));
+	host[to - from] = '\0';
+	char *end;
+	long port = strtol(colon + 1, &end, 10);
+	return colon[1] >= '0' && colon[1] <= '9' && !*end && port >= 1 &&
+	       port <= 65535 && inet_pton(six ? AF_INET6 : AF_INET, host, address) == 1;
+}
+
+/* "admin@example.com", or with the "mailto:" that the CA gets to see. */
+static bool is_mail(const char *text)
+{
+	const char *at = strchr(text, '@');
+	const char *local = strncmp(text, "mailto:", 7) == 0 ? text + 7 : text;
+	return at && at > local && at[1] && !strchr(at + 1, '@');
+}
+
+static int check_item(const struct key *key, const char *item, struct error *err)
+{
+	if (key->type == MAILS && !is_mail(item))
+		return error_set(err, EINVAL, "'%s = %s' must be a mail address",
+				 key->name, item);
+	if (key->type == LISTENERS && strcmp(item, "none") != 0 && !is_listener(item))
+		return error_set(err, EINVAL,
+				 "'%s = %s' must be ADDRESS:PORT, such as 0.0.0.0:80 or "
+				 "[::]:80, or none",
+				 key->name, item);
+	return 0;
+}
+
 static void list_clear(struct config_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
@@ -116,16 +177,18 @@ static void list_clear(struct config_list *list)
 	list->count = 0;
 }
 
-static int set_list(const struct key *key, struct config_list *list, const char *value,
-		    struct error *err)
+static int add_to_list(const struct key *key, struct config_list *list, const char *value,
+		       struct error *err)
 {
 	int r = 0;
 	char *save = NULL, *copy = strdup(value);
 	if (!copy)
 		return no_memory(err);
-	list_clear(list);
 	for (char *word = strtok_r(copy, ", \t", &save); word && r == 0;
 	     word = strtok_r(NULL, ", \t", &save)) {
+		r = check_item(key, word, err);
+		if (r < 0)
+			break;
 		if (list->count == CONFIG_LIST_MAX)
 			r = error_set(err, EINVAL, "'%s' takes at most %d values",
 				      key->name, CONFIG_LIST_MAX);
@@ -147,12 +210,16 @@ static int set_key(const struct reading *rd, const struct key *key, const char *
 		return set_text(field, value, err);
 	case PATH:
 		return set_path(rd, field, value, err);
+	case URL:
+		return set_url(key, field, value, err);
 	case NUMBER:
 		return set_number(key, field, value, err);
 	case BOOLEAN:
 		return set_boolean(key, field, value, err);
-	case LIST:
-		return set_list(key, field, value, err);
+	case MAILS:
+	case LISTENERS:
+		list_clear(field);
+		return add_to_list(key, field, value, err);
 	case LEVEL:
 		if (log_level_parse(value, field))
 			return 0;
@@ -193,62 +260,156 @@ static unsigned distance(const char *a, const char *b)
 	return row[length];
 }
 
+static bool section_known(const char *section)
+{
+	for (size_t i = 0; i < KEYS; i++)
+		if (strcmp(keys[i].section, section) == 0)
+			return true;
+	return false;
+}
+
+static int unknown_section(const char *section, struct error *err)
+{
+	const char *nearest = NULL;
+	unsigned least = UINT_MAX;
+	for (size_t i = 0; i < KEYS; i++) {
+		unsigned d = distance(section, keys[i].section);
+		if (d < least) {
+			least = d;
+			nearest = keys[i].section;
+		}
+	}
+	if (nearest && least <= NEAR)
+		return error_set(err, EINVAL, "unknown section [%s], did you mean [%s]?",
+				 section, nearest);
+	return error_set(err, EINVAL,
+			 "unknown section [%s]: there are [certfs], [acme], [http-01] "
+			 "and [renewal]",
+			 section);
+}
+
 static int unknown_key(const char *section, const char *name, struct error *err)
 {
 	const struct key *nearest = NULL;
 	unsigned least = UINT_MAX;
-	bool section_known = false;
+	if (*section == '\0')
+		return error_set(err, EINVAL, "'%s' stands before the first [section]",
+				 name);
+	if (!section_known(section))
+		return unknown_section(section, err);
 	for (size_t i = 0; i < KEYS; i++) {
 		bool here = strcmp(keys[i].section, section) == 0;
 		unsigned d = distance(name, keys[i].name);
-		section_known |= here;
 		if (d < least || (d == least && here)) {
 			least = d;
 			nearest = &keys[i];
 		}
 	}
-	const char *what = section_known ? "key" : "section of key";
-	if (nearest && least <= 3)
+	if (!nearest || least > NEAR)
+		return error_set(err, EINVAL, "unknown key '%s' in [%s]", name, section);
+	if (strcmp(nearest->section, section) == 0)
 		return error_set(err, EINVAL,
-				 "unknown %s '%s' in [%s], did you mean '%s' in [%s]?",
-				 what, name, section, nearest->name, nearest->section);
-	return error_set(err, EINVAL, "unknown %s '%s' in [%s]", what, name, section);
+				 "unknown key '%s' in [%s], did you mean '%s'?", name,
+				 section, nearest->name);
+	return error_set(err, EINVAL,
+			 "unknown key '%s' in [%s], did you mean '%s' in [%s]?", name,
+			 section, nearest->name, nearest->section);
 }
 
-/* inih's handler: 0 stops nothing, but its line is what ini_parse_file() returns; so the
- * first reason is the one that is kept. */
-static int take(void *user, const char *section, const char *name, const char *value)
+/* An indented line goes on with the key before it, which makes sense for a list only. */
+static int go_on(struct reading *rd, const struct key *key, const char *value)
 {
-	struct reading *rd = user;
-	int r;
-	if (rd->err->code)
-		return 0;
+	if (key->type == MAILS || key->type == LISTENERS)
+		return add_to_list(key, (void *)((char *)rd->cfg + key->offset), value,
+				   rd->err);
+	return error_set(
+	    rd->err, EINVAL,
+	    "an indented line goes on with the line before it, and '%s' takes "
+	    "one value: take the blanks in front away",
+	    key->name);
+}
+
+static int take_key(struct reading *rd, const char *section, const char *name,
+		    const char *value)
+{
 	for (size_t i = 0; i < KEYS; i++) {
 		if (strcmp(keys[i].section, section) != 0 ||
 		    strcmp(keys[i].name, name) != 0)
 			continue;
-		if (rd->seen[i]) {
-			r = error_set(rd->err, EINVAL, "'%s' is given twice", name);
-			return r == 0;
-		}
+		if (rd->indented && rd->last == &keys[i])
+			return go_on(rd, &keys[i], value);
+		if (rd->seen[i])
+			return error_set(rd->err, EINVAL, "'%s' is given twice", name);
 		rd->seen[i] = true;
-		return set_key(rd, &keys[i], value, rd->err) == 0;
+		rd->last = &keys[i];
+		return set_key(rd, &keys[i], value, rd->err);
 	}
-	r = unknown_key(section, name, rd->err);
-	return r == 0;
+	return unknown_key(section, name, rd->err);
 }
 
-static int read_file(struct reading *rd, FILE *file, struct error *err)
+/* inih reads on after a failure: the first reason is the one that is kept, with its line.
+ */
+static int take(void *user, const char *section, const char *name, const char *value)
 {
-	int line = ini_parse_file(file, take, rd);
-	if (err->code)
-		return error_context(err, "%s:%d", rd->cfg->path, line);
-	if (line > 0)
+	struct reading *rd = user;
+	if (rd->err->code)
+		return 0;
+	if (take_key(rd, section, name, value) == 0)
+		return 1;
+	rd->bad_line = rd->line;
+	return 0;
+}
+
+/* inih names no section that has no key in it. */
+static int check_section_line(const char *line, struct error *err)
+{
+	char section[64];
+	const char *end = line[0] == '[' ? strchr(line, ']') : NULL;
+	if (!end)
+		return 0;
+	snprintf(section, sizeof(section), "%.*s", (int)(end - line - 1), line + 1);
+	return section_known(section) ? 0 : unknown_section(section, err);
+}
+
+/* Reads a line for inih, which would take the rest of one that is too long for another.
+ */
+static char *read_line(char *line, int size, void *stream)
+{
+	struct reading *rd = stream;
+	int c = 0, r = 0;
+	if (!fgets(line, size, rd->file))
+		return NULL;
+	rd->line++;
+	rd->indented = line[0] == ' ' || line[0] == '\t';
+	if (!strchr(line, '\n') && (c = getc(rd->file)) != EOF && c != '\n') {
+		while (c != EOF && c != '\n')
+			c = getc(rd->file);
+		if (!rd->err->code)
+			r = error_set(
+			    rd->err, EINVAL,
+			    "a line has at most %d characters; a list goes on in "
+			    "an indented line",
+			    size - 2);
+	} else if (!rd->err->code) {
+		r = check_section_line(line, rd->err);
+	}
+	if (r < 0)
+		rd->bad_line = rd->line;
+	return line;
+}
+
+static int read_file(struct reading *rd, struct error *err)
+{
+	int line = ini_parse_stream(read_line, rd, take, rd);
+	if (ferror(rd->file) || line < 0)
+		return error_set(err, EIO, "%s could not be read", rd->cfg->path);
+	/* The first thing wrong is told, whoever found it. */
+	if (line > 0 && (!err->code || line < rd->bad_line))
 		return error_set(err, EINVAL,
 				 "%s:%d: neither a [section] nor a 'key = value'",
 				 rd->cfg->path, line);
-	if (line < 0)
-		return error_set(err, EIO, "%s could not be read", rd->cfg->path);
+	if (err->code)
+		return error_context(err, "%s:%d", rd->cfg->path, rd->bad_line);
 	return 0;
 }
 
@@ -258,6 +419,7 @@ static int load_file(struct reading *rd, const char *path, bool optional,
 	int r = 0;
 	char *folder = NULL, *slash;
 	FILE *file = fopen(path, "re");
+	rd->file = file;
 	if (!file && errno == ENOENT && optional)
 		return 0;
 	rd->cfg->path = file ? realpath(path, NULL) : NULL;
@@ -273,9 +435,10 @@ static int load_file(struct reading *rd, const char *path, bool optional,
 	slash = strrchr(folder, '/');
 	slash[slash == folder] = '\0';
 	rd->folder = folder;
-	r = read_file(rd, file, err);
+	r = read_file(rd, err);
 out:
 	rd->folder = NULL;
+	rd->file = NULL;
 	free(folder);
 	if (file)
 		fclose(file);
@@ -288,6 +451,10 @@ static int check_together(const struct config *cfg, struct error *err)
 		return error_set(
 		    err, EINVAL,
 		    "store, fs-user, net-user and directory may not be empty");
+	for (size_t i = 0; i < cfg->listen.count && cfg->listen.count > 1; i++)
+		if (strcmp(cfg->listen.item[i], "none") == 0)
+			return error_set(err, EINVAL,
+					 "'listen' names addresses or none, not both");
 	if (!cfg->eab_kid != !cfg->eab_key_file)
 		return error_set(err, EINVAL,
 				 "eab-kid and eab-key-file go together: give both");
@@ -323,10 +490,22 @@ void config_free(struct config *cfg)
 		return;
 	for (size_t i = 0; i < KEYS; i++) {
 		void *field = (char *)cfg + keys[i].offset;
-		if (keys[i].type == TEXT || keys[i].type == PATH)
+		switch (keys[i].type) {
+		case TEXT:
+		case PATH:
+		case URL:
 			free(*(char **)field);
-		else if (keys[i].type == LIST)
+			break;
+		case MAILS:
+		case LISTENERS:
 			list_clear(field);
+			break;
+		case NUMBER:
+		case BOOLEAN:
+		case LEVEL:
+		case KEY_TYPE:
+			break;
+		}
 	}
 	free(cfg->path);
 	free(cfg);

@@ -23,8 +23,11 @@ static const unsigned char *find(const unsigned char *at, const unsigned char *e
 
 enum pem_state pem_state(const void *data, size_t size)
 {
-	const unsigned char *at = data, *end = at + size;
+	const unsigned char *at = data, *end;
 	bool any = false;
+	if (size == 0)
+		return PEM_EMPTY;
+	end = at + size;
 	for (;;) {
 		const unsigned char *begin = find(at, end, BEGIN);
 		if (!begin)
