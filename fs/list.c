@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+#include "fs/tree.h"
+
+#include "store/generation.h"
+#include "store/order.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One READDIR or READDIRPLUS: entries are put into a buffer until it is full, and the
+ * cookie of each is where the next call goes on. In the root a cookie is a domain's
+ * number, so that a listing neither repeats nor loses what did not change while it was
+ * read. */
+struct listing {
+	fuse_req_t req;
+	struct fs *fs;
+	struct txn *txn;
+	char *buffer;
+	size_t size, used;
+	bool plus;
+};
+
+static bool add(struct listing *l, const char *name, uint64_t id, off_t next)
+{
+	struct fuse_entry_param entry;
+	struct error err;
+	size_t need, room = l->size - l->used;
+	/* What vanished between its listing and now is left out. */
+	if (tree_entry(l->fs, l->txn, id, &entry, &err) < 0)
+		return true;
+	if (l->plus)
+		need = fuse_add_direntry_plus(l->req, l->buffer + l->used, room, name,
+					      &entry, next);
+	else
+		need = fuse_add_direntry(l->req, l->buffer + l->used, room, name,
+					 &entry.attr, next);
+	if (need > room)
+		return false;
+	l->used += need;
+	return true;
+}
+
+static void list_root(struct listing *l, off_t off)
+{
+	struct domain d;
+	struct error err;
+	uint32_t after = (uint32_t)off;
+	while (domain_next(l->txn, after, &d, &err) == 0) {
+		uint64_t id = node_id(d.number, 0, d.target ? NODE_ALIAS : NODE_DIR);
+		if (!add(l, d.name.text, id, (off_t)d.number))
+			return;
+		after = d.number;
+	}
+}
+
+static void list_domain(struct listing *l, uint32_t number, off_t off)
+{
+	static const struct {
+		const char *name;
+		enum node_kind kind;
+	} pages[] = {{"policy", NODE_POLICY},
+		     {"status", NODE_STATUS},
+		     {"status.json", NODE_STATUS_JSON}};
+	const off_t page_count = sizeof(pages) / sizeof(*pages);
+	struct scratch_info info;
+	struct current c;
+	struct error err;
+	char name[NAME_MAX_TEXT];
+	if (current_get(l->txn, number, &c, &err) < 0)
+		return;
+	for (; off < FILE_KINDS; off++)
+		if (!add(l, file_name[off],
+			 node_file(number, c.served, (enum file_kind)off), off + 1))
+			return;
+	for (; off < FILE_KINDS + page_count; off++) {
+		size_t i = (size_t)(off - FILE_KINDS);
+		if (!add(l, pages[i].name, node_id(number, 0, pages[i].kind), off + 1))
+			return;
+	}
+	for (;; off++) {
+		size_t i = (size_t)(off - FILE_KINDS - page_count);
+		if (!scratch_list(l->fs->scratch, number, i, name, sizeof(name), &info) ||
+		    !add(l, name, node_id(number, info.serial, NODE_SCRATCH), off + 1))
+			return;
+	}
+}
+
+static void list_combined(struct listing *l, off_t off)
+{
+	struct domain d;
+	struct current c;
+	struct error err;
+	char name[NAME_MAX_TEXT + 8];
+	uint32_t after = (uint32_t)off;
+	while (domain_next(l->txn, after, &d, &err) == 0) {
+		after = d.number;
+		if (d.target || current_get(l->txn, d.number, &c, &err) < 0)
+			continue;
+		snprintf(name, sizeof(name), "%s.pem", d.name.text);
+		if (!add(l, name, node_file(d.number, c.served, FILE_COMBINED),
+			 (off_t)after))
+			return;
+	}
+}
+
+#define HISTORY_LISTED 1000
+
+static void list_history(struct listing *l, const struct node *n, off_t off)
+{
+	uint32_t gens[HISTORY_LISTED];
+	size_t count;
+	struct error err;
+	char name[16];
+	if (n->kind == NODE_HISTORY_DIR) {
+		for (; off < FILE_KINDS; off++)
+			if (!add(l, file_name[off],
+				 node_id(n->number, n->gen,
+					 NODE_HISTORY_FILE + (unsigned)off),
+				 off + 1))
+				return;
+		return;
+	}
+	if (generation_list(l->txn, n->number, gens, HISTORY_LISTED, &count, &err) < 0)
+		return;
+	for (; (size_t)off < count; off++) {
+		snprintf(name, sizeof(name), "%u", gens[off]);
+		if (!add(l, name, node_id(n->number, gens[off], NODE_HISTORY_DIR),
+			 off + 1))
+			return;
+	}
+}
+
+static void list_tokens(struct listing *l, off_t off)
+{
+	char token[TOKEN_MAX] = "";
+	struct error err;
+	for (off_t at = 0; token_next(l->txn, token, token, &err) == 0; at++)
+		if (at >= off && !add(l, token, node_token(token), at + 1))
+			return;
+}
+
+static void list(struct listing *l, const struct node *n, off_t off)
+{
+	if (n->kind == NODE_DIR && n->number == 0)
+		list_root(l, off);
+	else if (n->kind == NODE_DIR)
+		list_domain(l, n->number, off);
+	else if (n->kind == NODE_COMBINED_DIR)
+		list_combined(l, off);
+	else if (n->kind == NODE_HISTORY || n->kind == NODE_HISTORY_DIR)
+		list_history(l, n, off);
+	else if (n->kind == NODE_CHALLENGES)
+		list_tokens(l, off);
+	else if (n->kind == NODE_WELL_KNOWN && off == 0)
+		add(l, "acme-challenge", node_id(0, 0, NODE_CHALLENGES), 1);
+	else if (n->kind == NODE_CONTROL_DIR)
+		for (; off < (off_t)CONTROL_FILES; off++)
+			if (!add(l, control_name[off],
+				 node_id(0, 0, NODE_CONTROL + (unsigned)off), off + 1))
+				return;
+}
+
+static void answer(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
+{
+	struct fs *fs = fs_of(req);
+	struct listing l = {.req = req, .fs = fs, .size = size, .plus = plus};
+	struct error err;
+	struct node n;
+	if (!node_of(ino, &n)) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	l.buffer = calloc(1, size);
+	if (!l.buffer) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	if (db_read_begin(fs->db, &l.txn, &err) < 0) {
+		fs_refuse(req, &err);
+	} else {
+		list(&l, &n, off);
+		db_read_end(l.txn);
+		fuse_reply_buf(req, l.buffer, l.used);
+	}
+	free(l.buffer);
+}
+
+void tree_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		  struct fuse_file_info *fi)
+{
+	(void)fi;
+	answer(req, ino, size, off, false);
+}
+
+void tree_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		      struct fuse_file_info *fi)
+{
+	(void)fi;
+	answer(req, ino, size, off, true);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+#include "fs/notify.h"
+
+#include "store/domain.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct told {
+	struct told *next;
+	uint32_t number;
+	uint64_t serial;
+	struct item *item;
+};
+
+struct notify {
+	struct fs *fs;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct told *first, **last;
+	bool finish;
+};
+
+static void forget_name(struct fs *fs, uint64_t parent, const char *name)
+{
+	/* ENOENT: the kernel had nothing of it. Another failure means that the connection
+	 * ends. */
+	fuse_lowlevel_notify_inval_entry(fs->session, parent, name, strlen(name));
+}
+
+static void tell(struct fs *fs, uint32_t number)
+{
+	struct domain d;
+	struct error err;
+	struct txn *txn;
+	char combined[NAME_MAX_TEXT + 8];
+	uint64_t dir = node_dir(number);
+	for (int kind = 0; kind < FILE_KINDS; kind++)
+		forget_name(fs, dir, file_name[kind]);
+	fuse_lowlevel_notify_inval_inode(fs->session, dir, -1, 0);
+	if (db_read_begin(fs->db, &txn, &err) < 0)
+		return;
+	int r = domain_get(txn, number, &d, &err);
+	db_read_end(txn);
+	if (r < 0)
+		return;
+	snprintf(combined, sizeof(combined), "%s.pem", d.name.text);
+	forget_name(fs, node_id(0, 0, NODE_COMBINED_DIR), combined);
+}
+
+static void *loop(void *arg)
+{
+	struct notify *nt = arg;
+	for (;;) {
+		pthread_mutex_lock(&nt->lock);
+		while (!nt->first && !nt->finish)
+			pthread_cond_wait(&nt->more, &nt->lock);
+		struct told *t = nt->first;
+		if (t) {
+			nt->first = t->next;
+			if (!nt->first)
+				nt->last = &nt->first;
+		}
+		pthread_mutex_unlock(&nt->lock);
+		if (!t)
+			return NULL;
+		tell(nt->fs, t->number);
+		work_told(nt->fs, t->number, t->serial);
+		if (t->item)
+			work_answer(t->item);
+		free(t);
+	}
+}
+
+int notify_start(struct fs *fs, struct error *err)
+{
+	struct notify *nt = calloc(1, sizeof(*nt));
+	if (!nt)
+		return error_set(err, ENOMEM, "no memory for the notify thread");
+	nt->fs = fs;
+	nt->last = &nt->first;
+	pthread_mutex_init(&nt->lock, NULL);
+	pthread_cond_init(&nt->more, NULL);
+	int r = pthread_create(&nt->thread, NULL, loop, nt);
+	if (r) {
+		free(nt);
+		return error_set(err, r, "starting the notify thread: %s", strerror(r));
+	}
+	fs->notify = nt;
+	return 0;
+}
+
+void notify_domain(struct notify *nt, uint32_t number, uint64_t serial, struct item *item)
+{
+	struct told *t = malloc(sizeof(*t));
+	if (!t) { /* the mark stays in the store: the next worker tells */
+		if (item)
+			work_answer(item);
+		return;
+	}
+	*t = (struct told){.number = number, .serial = serial, .item = item};
+	pthread_mutex_lock(&nt->lock);
+	*nt->last = t;
+	nt->last = &t->next;
+	pthread_cond_signal(&nt->more);
+	pthread_mutex_unlock(&nt->lock);
+}
+
+void notify_finish(struct notify *nt)
+{
+	if (!nt)
+		return;
+	pthread_mutex_lock(&nt->lock);
+	nt->finish = true;
+	pthread_cond_signal(&nt->more);
+	pthread_mutex_unlock(&nt->lock);
+	pthread_join(nt->thread, NULL);
+	pthread_cond_destroy(&nt->more);
+	pthread_mutex_destroy(&nt->lock);
+	free(nt);
+}

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+#include "fs/work.h"
+
+#include "acme/engine.h"
+#include "fs/notify.h"
+#include "store/answered.h"
+#include "store/changed.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define BATCH_MAX 64
+#define TOLD_MAX  4096
+#define READS_MAX 1024
+
+struct mark {
+	uint32_t number;
+	uint64_t serial;
+};
+
+struct work {
+	struct fs *fs;
+	struct engine *engine;
+	int link_fd, signal_fd, wake_fd, stop_fd;
+	pthread_t thread;
+	bool running;
+	_Atomic bool stopping;
+	pthread_mutex_t lock; /* all below */
+	pthread_cond_t slot_freed;
+	struct item *first, **last;
+	bool finish;
+	size_t small_free[SLOTS_SMALL], small_free_count;
+	uint64_t small_unique[SLOTS_SMALL]; /* 0: free */
+	struct mark told[TOLD_MAX];
+	size_t told_count;
+	uint32_t reads[READS_MAX];
+	size_t read_count;
+};
+
+struct batch {
+	struct work *work;
+	struct item *item[BATCH_MAX];
+	size_t count;
+	struct mark told[TOLD_MAX];
+	size_t told_count;
+};
+
+static void wake(struct work *w)
+{
+	eventfd_write(w->wake_fd, 1);
+}
+
+int work_stop_fd(const struct work *w)
+{
+	return w->stop_fd;
+}
+
+bool work_stopping(const struct work *w)
+{
+	return w->stopping;
+}
+
+static size_t take_small(struct fs *fs, uint64_t unique)
+{
+	struct work *w = fs->work;
+	pthread_mutex_lock(&w->lock);
+	size_t small = fs->request_small;
+	while (small == SLOTS_SMALL && w->small_free_count == 0)
+		pthread_cond_wait(&w->slot_freed, &w->lock);
+	if (small == SLOTS_SMALL)
+		small = w->small_free[--w->small_free_count];
+	w->small_unique[small] = unique;
+	pthread_mutex_unlock(&w->lock);
+	return small;
+}
+
+static void give_small(struct fs *fs, size_t small)
+{
+	struct work *w = fs->work;
+	slot_clear(slots_small(fs->slots, small));
+	pthread_mutex_lock(&w->lock);
+	w->small_unique[small] = 0;
+	w->small_free[w->small_free_count++] = small;
+	pthread_cond_signal(&w->slot_freed);
+	pthread_mutex_unlock(&w->lock);
+}
+
+struct item *work_item(struct fs *fs, fuse_req_t req, work_do *run)
+{
+	struct item *item = calloc(1, sizeof(*item));
+	if (!item) {
+		if (req)
+			fuse_reply_err(req, ENOMEM);
+		return NULL;
+	}
+	item->fs = fs;
+	item->req = req;
+	item->run = run;
+	item->small = SLOTS_SMALL;
+	item->mode = item->uid = item->gid = OWNER_KEEP;
+	if (!req)
+		return item;
+	item->unique = slot_unique(fs->request);
+	item->replayed = fs->replaying;
+	item->small = take_small(fs, item->unique);
+	if (fs->request_small == SLOTS_SMALL &&
+	    slot_copy(slots_small(fs->slots, item->small), fs->request) < 0) {
+		/* No request that changes something is that long. */
+		fuse_reply_err(req, ENAMETOOLONG);
+		give_small(fs, item->small);
+		free(item);
+		return NULL;
+	}
+	return item;
+}
+
+void work_submit(struct item *item)
+{
+	struct work *w = item->fs->work;
+	pthread_mutex_lock(&w->lock);
+	item->next = NULL;
+	*w->last = item;
+	w->last = &item->next;
+	pthread_mutex_unlock(&w->lock);
+	wake(w);
+}
+
+void work_read(struct fs *fs, uint32_t number)
+{
+	struct work *w = fs->work;
+	bool noted = false;
+	pthread_mutex_lock(&w->lock);
+	for (size_t i = 0; i < w->read_count; i++)
+		noted |= w->reads[i] == number;
+	if (!noted && w->read_count < READS_MAX)
+		w->reads[w->read_count++] = number;
+	pthread_mutex_unlock(&w->lock);
+	if (!noted)
+		wake(w);
+}
+
+void work_told(struct fs *fs, uint32_t number, uint64_t serial)
+{
+	struct work *w = fs->work;
+	pthread_mutex_lock(&w->lock);
+	if (w->told_count < TOLD_MAX)
+		w->told[w->told_count++] = (struct mark){number, serial};
+	pthread_mutex_unlock(&w->lock);
+}
+
+void work_answer(struct item *item)
+{
+	struct fs *fs = item->fs;
+	if (item->req) {
+		if (item->result < 0)
+			fuse_reply_err(item->req, -item->result);
+		else if (item->reply)
+			item->reply(item);
+		else
+			fuse_reply_err(item->req, 0);
+	}
+	if (item->small != SLOTS_SMALL)
+		give_small(fs, item->small);
+	secret_free(item->content);
+	free(item);
+}
+
+static int run_nested(struct txn *txn, void *arg, struct error *err)
+{
+	struct item *item = arg;
+	return item->run(item, txn, err);
+}
+
+static int run_failed(struct txn *txn, void *arg, struct error *err)
+{
+	struct item *item = arg;
+	return item->failed(item, txn, err);
+}
+
+/* One request: its work, or what a dead worker's work came to. Only trouble of the store
+ * itself fails the whole commit. */
+static int run_item(struct item *item, struct txn *txn, struct error *err)
+{
+	uint64_t connection = slots_connection(item->fs->slots);
+	int32_t before;
+	struct error ignored;
+	item->serial_changed = 0;
+	item->served_changed = false;
+	error_clear(&item->error);
+	if (item->replayed &&
+	    answered_get(txn, connection, item->unique, &before, &ignored) == 0) {
+		item->result = before;
+		return 0;
+	}
+	item->result = db_nested(txn, run_nested, item, &item->error);
+	if (item->result == -ENOSPC || item->result == -EIO) {
+		*err = item->error;
+		return item->result;
+	}
+	if (item->result < 0 && item->failed) {
+		int r = db_nested(txn, run_failed, item, err);
+		if (r < 0)
+			return r;
+	}
+	return item->req ? answered_put(txn, connection, item->unique, item->result, err)
+			 : 0;
+}
+
+static int run_batch(struct txn *txn, void *arg, struct error *err)
+{
+	struct batch *b = arg;
+	struct work *w = b->work;
+	uint64_t keep[SLOTS_SMALL];
+	size_t count = 0;
+	pthread_mutex_lock(&w->lock);
+	for (size_t i = 0; i < SLOTS_SMALL; i++)
+		if (w->small_unique[i])
+			keep[count++] = w->small_unique[i];
+	pthread_mutex_unlock(&w->lock);
+	int r = answered_drop(txn, keep, count, err);
+	for (size_t i = 0; i < b->told_count && r == 0; i++)
+		r = changed_clear(txn, b->told[i].number, b->told[i].serial, err);
+	for (size_t i = 0; i < b->count && r == 0; i++)
+		r = run_item(b->item[i], txn, err);
+	return r;
+}
+
+static void finish_item(struct item *item)
+{
+	struct fs *fs = item->fs;
+	if (item->result < 0)
+		log_notice(fs->lg, NULL, "refused: %s", item->error.text);
+	if (item->result == 0 && item->serial_changed) {
+		notify_domain(fs->notify, item->changed, item->serial_changed,
+			      item->notify_first ? item : NULL);
+		if (item->notify_first)
+			return; /* answered by work_answer() from there */
+	}
+	work_answer(item);
+}
+
+static bool take_batch(struct work *w, struct batch *b)
+{
+	b->work = w;
+	b->count = 0;
+	pthread_mutex_lock(&w->lock);
+	while (w->first && b->count < BATCH_MAX) {
+		b->item[b->count++] = w->first;
+		w->first = w->first->next;
+	}
+	if (!w->first)
+		w->last = &w->first;
+	b->told_count = b->count ? w->told_count : 0;
+	memcpy(b->told, w->told, b->told_count * sizeof(*b->told));
+	if (b->count)
+		w->told_count = 0;
+	pthread_mutex_unlock(&w->lock);
+	return b->count > 0;
+}
+
+static void do_batches(struct work *w, struct batch *b)
+{
+	struct error err;
+	while (take_batch(w, b)) {
+		int r = db_update(w->fs->db, run_batch, b, &err);
+		for (size_t i = 0; i < b->count; i++) {
+			if (r < 0) {
+				b->item[i]->result = r;
+				b->item[i]->error = err;
+				b->item[i]->serial_changed = 0;
+			}
+			finish_item(b->item[i]);
+		}
+	}
+}
+
+static void do_reads(struct work *w)
+{
+	uint32_t reads[READS_MAX];
+	pthread_mutex_lock(&w->lock);
+	size_t count = w->read_count;
+	memcpy(reads, w->reads, count * sizeof(*reads));
+	w->read_count = 0;
+	pthread_mutex_unlock(&w->lock);
+	for (size_t i = 0; i < count; i++)
+		engine_read(w->engine, reads[i]);
+}
+
+/* The engine marked the change in its own transaction; the mark's serial is looked up. */
+static void engine_changed(void *ctx, uint32_t number)
+{
+	struct work *w = ctx;
+	struct txn *txn;
+	struct error err;
+	uint32_t found;
+	uint64_t serial;
+	if (db_read_begin(w->fs->db, &txn, &err) < 0)
+		return;
+	int r = changed_next(txn, number, &found, &serial, &err);
+	db_read_end(txn);
+	if (r == 0 && found == number)
+		notify_domain(w->fs->notify, number, serial, NULL);
+}
+
+/* What a dead worker changed and didn't tell. */
+static void tell_left_over(struct work *w)
+{
+	struct txn *txn;
+	struct error err;
+	uint32_t number = 0;
+	uint64_t serial;
+	if (db_read_begin(w->fs->db, &txn, &err) < 0)
+		return;
+	while (changed_next(txn, number, &number, &serial, &err) == 0) {
+		notify_domain(w->fs->notify, number, serial, NULL);
+		if (number++ == UINT32_MAX)
+			break;
+	}
+	db_read_end(txn);
+}
+
+static bool finished(struct work *w)
+{
+	pthread_mutex_lock(&w->lock);
+	bool end = w->finish && !w->first;
+	pthread_mutex_unlock(&w->lock);
+	return end;
+}
+
+static void *loop(void *arg)
+{
+	struct work *w = arg;
+	struct batch *b = malloc(sizeof(*b));
+	if (!b)
+		abort(); /* at start: the supervisor tries again */
+	tell_left_over(w);
+	while (!finished(w)) {
+		struct pollfd fds[] = {
+		    {.fd = w->wake_fd, .events = POLLIN},
+		    {.fd = w->stopping ? -1 : w->signal_fd, .events = POLLIN},
+		    {.fd = clock_fd(w->fs->clk), .events = POLLIN},
+		    {.fd = w->link_fd, .events = engine_events(w->engine)},
+		};
+		if (poll(fds, 4, engine_next_ms(w->engine)) < 0 && errno != EINTR)
+			break;
+		eventfd_t woken;
+		if (fds[0].revents)
+			eventfd_read(w->wake_fd, &woken);
+		if (fds[1].revents) {
+			w->stopping = true;
+			eventfd_write(w->stop_fd, 1);
+		}
+		if (fds[2].revents)
+			clock_refresh(w->fs->clk, w->fs->lg);
+		do_batches(w, b);
+		do_reads(w);
+		engine_run(w->engine, fds[3].revents);
+	}
+	free(b);
+	return NULL;
+}
+
+int work_open(struct fs *fs, int link_fd, int signal_fd, struct error *err)
+{
+	struct work *w = calloc(1, sizeof(*w));
+	if (!w)
+		return error_set(err, ENOMEM, "no memory for the store thread");
+	fs->work = w;
+	w->fs = fs;
+	w->link_fd = link_fd;
+	w->signal_fd = signal_fd;
+	w->last = &w->first;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->slot_freed, NULL);
+	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->wake_fd < 0 || w->stop_fd < 0)
+		return error_set(err, errno, "eventfd: %s", strerror(errno));
+	for (size_t i = 0; i < SLOTS_SMALL; i++)
+		if (!slot_busy(slots_small(fs->slots, i)))
+			w->small_free[w->small_free_count++] = i;
+	struct engine_options options = {
+	    .db = fs->db,
+	    .cfg = fs->cfg,
+	    .clk = fs->clk,
+	    .lg = fs->lg,
+	    .link_fd = link_fd,
+	    .hooks = {.ctx = w, .changed = engine_changed},
+	};
+	return engine_new(&w->engine, &options, err);
+}
+
+int work_begin(struct fs *fs, struct error *err)
+{
+	int r = pthread_create(&fs->work->thread, NULL, loop, fs->work);
+	if (r)
+		return error_set(err, r, "starting the store thread: %s", strerror(r));
+	fs->work->running = true;
+	return 0;
+}
+
+void work_finish(struct work *w)
+{
+	if (!w)
+		return;
+	if (w->running) {
+		pthread_mutex_lock(&w->lock);
+		w->finish = true;
+		pthread_mutex_unlock(&w->lock);
+		wake(w);
+		pthread_join(w->thread, NULL);
+	}
+	w->running = false;
+}
+
+void work_close(struct work *w)
+{
+	if (!w)
+		return;
+	engine_free(w->engine);
+	close(w->wake_fd);
+	close(w->stop_fd);
+	pthread_cond_destroy(&w->slot_freed);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}
+
+int work_renew_in(struct fs *fs, struct txn *txn, uint32_t number, struct error *err)
+{
+	return engine_renew_in(fs->work->engine, txn, number, err);
+}
