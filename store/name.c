@@ -46,16 +46,24 @@ static int refuse_upper(const char *text, struct error *err)
 	return error_set(err, EINVAL, "'%s' has upper-case letters, use %s", text, lower);
 }
 
-/* A label that begins with "xn--" must decode and be what its U-label encodes to. */
+/* A label that begins with "xn--" must decode, and be the one that its U-label encodes
+ * to. What IDNA2008 would not have registered (an emoji) is left to the CA: it is in the
+ * DNS. */
 static int check_a_label(const char *label, struct error *err)
 {
-	char *u_label = NULL;
+	char *u_label = NULL, *again = NULL;
 	int r = idn2_to_unicode_8z8z(label, &u_label, 0);
-	idn2_free(u_label);
 	if (r != IDN2_OK)
-		return error_set(err, EINVAL, "'%s' is no valid A-label: %s", label,
-				 idn2_strerror(r));
-	return 0;
+		r = error_set(err, EINVAL, "'%s' is no valid A-label: %s", label,
+			      idn2_strerror(r));
+	else if (idn2_to_ascii_8z(u_label, &again,
+				  IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT) == IDN2_OK &&
+		 strcmp(again, label) != 0)
+		r = error_set(err, EINVAL, "'%s' is no valid A-label, use %s", label,
+			      again);
+	idn2_free(again);
+	idn2_free(u_label);
+	return r;
 }
 
 static int check_label(const char *name, const char *label, size_t length,
