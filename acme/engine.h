@@ -46,19 +46,25 @@ struct engine_options {
 int engine_new(struct engine **e, const struct engine_options *options, struct error *err);
 void engine_free(struct engine *e);
 
-/* For the store thread's poll: the link's events, and how long to sleep at most (-1: for
- * ever). Also wakes through clock_fd(), which is the caller's to poll. */
+/* For the store thread's poll: the link's events (0: it is not to be polled, its other end
+ * is gone), and how long to sleep at most (an hour). Also wakes through clock_fd(), which is
+ * the caller's to poll and, with clock_refresh(), to take in before engine_run(). */
 short engine_events(const struct engine *e);
 int engine_next_ms(const struct engine *e);
 /* Does all that is due and hears all that was said; `revents` of the link. */
 void engine_run(struct engine *e, short revents);
 
-/* Renewal time of a generation by the rules above. */
+/* Renewal time of a generation by the rules above; one that was installed late in its life
+ * is first left in peace for a third of what remained. */
 int64_t engine_renew_at_s(const struct config *cfg, const struct generation *g);
 
 /* In the transaction that did it: something about `number` changed (installed, alias added
  * or removed, custom certificate dropped or installed): plan it anew, due now. */
 int engine_touch_in(struct txn *txn, uint32_t number, int64_t now_s, struct error *err);
+
+/* Something that all domains look at changed (the pair of `fallback/` or of a wildcard): the
+ * engine goes through all of them, in the background. */
+int engine_touch_all_in(struct engine *e, struct txn *txn, struct error *err);
 
 /* `touch cert.pem`: renew now, whatever the back-off says; EPERM with a reason where a custom
  * certificate is in force or no CA can certify the name. */

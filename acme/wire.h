@@ -89,7 +89,7 @@ struct wire_token {
 
 struct wire_message {
 	enum wire_type type;
-	uint32_t job; /* the domain's number; 0 in READY, HELLO, HELLO_ACK */
+	uint32_t job; /* 0 in READY, HELLO, HELLO_ACK; no two orders of an epoch have the same */
 	uint64_t epoch;
 	struct wire_job work;
 	struct {
