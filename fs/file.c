@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+#include "fs/file.h"
+
+#include "acme/engine.h"
+#include "fs/install.h"
+#include "fs/tree.h"
+#include "fs/work.h"
+#include "store/generation.h"
+#include "store/order.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static bool wants_write(const struct fuse_file_info *fi)
+{
+	return (fi->flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* A reader of a certificate in its renewal time starts the renewal; it is not delayed. */
+static void note_read(struct fs *fs, struct txn *txn, const struct node *n)
+{
+	struct generation g;
+	struct error err;
+	if (n->index != FILE_PRIVKEY &&
+	    generation_get(txn, n->number, n->gen, &g, &err) == 0 &&
+	    g.source == SOURCE_MANAGED &&
+	    engine_renew_at_s(fs->cfg, &g) <= clock_now_s(fs->clk))
+		work_read(fs, n->number);
+}
+
+static int open_served(fuse_req_t req, struct txn *txn, const struct node *n,
+		       struct fuse_file_info *fi, struct error *err)
+{
+	struct fs *fs = fs_of(req);
+	struct current c;
+	int r = current_get(txn, n->number, &c, err);
+	if (r < 0)
+		return r;
+	if (!pairs_open(fs->pairs, fuse_req_ctx(req)->pid, n->number, n->gen, c.served,
+			now_ms()))
+		return error_set(err, ESTALE, "generation %u is served", c.served);
+	note_read(fs, txn, n);
+	fi->keep_cache = 1;
+	fi->noflush = 1;
+	return 0;
+}
+
+/* Without O_TRUNC a writer goes on from what is there (`>>`, an editor that truncates
+ * later). */
+static int open_for_write(fuse_req_t req, struct txn *txn, const struct node *n,
+			  struct fuse_file_info *fi, struct error *err)
+{
+	struct fs *fs = fs_of(req);
+	struct secret *content = NULL;
+	int r = 0;
+	if (!(fi->flags & O_TRUNC))
+		r = generation_read(txn, n->number, n->gen, (enum file_kind)n->index,
+				    &content, err);
+	if (r < 0)
+		return r;
+	struct handle *h = handle_open(fs->handles, content);
+	if (!h)
+		return error_set(err, ENFILE, "%d files are open for writing",
+				 HANDLES_MAX);
+	h->writing = true;
+	h->number = n->number;
+	h->kind = (enum file_kind)n->index;
+	h->opener = fuse_req_ctx(req)->pid;
+	h->uid = fuse_req_ctx(req)->uid;
+	fi->fh = h->fh;
+	fi->direct_io = 1;
+	return 0;
+}
+
+static int open_page(fuse_req_t req, struct txn *txn, const struct node *n,
+		     struct fuse_file_info *fi, struct error *err)
+{
+	struct fs *fs = fs_of(req);
+	struct secret *page = NULL;
+	int r = tree_page(fs, txn, n, &page, err);
+	if (r < 0)
+		return r;
+	struct handle *h = handle_open(fs->handles, page);
+	if (!h)
+		return error_set(err, ENFILE, "%d files are open", HANDLES_MAX);
+	fi->fh = h->fh;
+	fi->direct_io = 1;
+	fi->noflush = 1;
+	return 0;
+}
+
+static int open_node(fuse_req_t req, struct txn *txn, const struct node *n,
+		     struct fuse_file_info *fi, struct error *err)
+{
+	bool write = wants_write(fi);
+	if (n->kind == NODE_SCRATCH) {
+		fi->direct_io = 1;
+		if (write && (fi->flags & O_TRUNC) &&
+		    scratch_resize(fs_of(req)->scratch, n->gen, 0,
+				   clock_now_s(fs_of(req)->clk)) < 0)
+			return error_set(err, EIO, "the scratch file is gone");
+		return 0;
+	}
+	if (write && n->kind != NODE_FILE)
+		return error_set(err, EACCES, "this file is read-only");
+	if (n->kind == NODE_FILE)
+		return write ? open_for_write(req, txn, n, fi, err)
+			     : open_served(req, txn, n, fi, err);
+	if (tree_is_page(n))
+		return open_page(req, txn, n, fi, err);
+	if (n->kind == NODE_TOKEN)
+		fi->direct_io = 1;
+	else
+		fi->keep_cache = 1;
+	fi->noflush = 1;
+	return 0;
+}
+
+void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct txn *txn;
+	struct error err;
+	struct node n;
+	if (!node_of(ino, &n)) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	if (db_read_begin(fs->db, &txn, &err) < 0) {
+		fs_refuse(req, &err);
+		return;
+	}
+	fi->fh = 0;
+	int r = open_node(req, txn, &n, fi, &err);
+	db_read_end(txn);
+	if (r < 0)
+		fuse_reply_err(req, err.code);
+	else if (fuse_reply_open(req, fi) < 0 && fi->fh)
+		handle_close(fs->handles, fi->fh); /* the opener was interrupted */
+}
+
+static void reply_part(fuse_req_t req, const void *data, size_t all, size_t size,
+		       off_t off)
+{
+	size_t at = off < 0 || (size_t)off > all ? all : (size_t)off;
+	size_t left = all - at;
+	fuse_reply_buf(req, (const char *)data + at, size < left ? size : left);
+}
+
+static int content_of(struct fs *fs, struct txn *txn, uint64_t ino, const struct node *n,
+		      struct secret **content, struct error *err)
+{
+	char answer[2 * TOKEN_MAX];
+	if (n->kind == NODE_FILE || n->kind == NODE_HISTORY_FILE)
+		return generation_read(txn, n->number, n->gen, (enum file_kind)n->index,
+				       content, err);
+	if (n->kind == NODE_TOKEN) {
+		int r = tree_token(txn, ino, answer, sizeof(answer), err);
+		if (r < 0)
+			return r;
+		*content = secret_copy(answer, strlen(answer));
+	} else if (n->kind == NODE_SCRATCH) {
+		*content = scratch_content(fs->scratch, n->gen);
+		if (!*content)
+			return error_set(err, EIO, "the scratch file is gone");
+	} else if (tree_is_page(n)) {
+		return tree_page(fs, txn, n, content,
+				 err); /* opened under a dead worker */
+	} else {
+		return error_set(err, EISDIR, "a directory is listed, not read");
+	}
+	return *content ? 0 : error_set(err, ENOMEM, "no memory for a file");
+}
+
+void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+	       struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct handle *h = fi->fh ? handle_find(fs->handles, fi->fh) : NULL;
+	struct secret *content = NULL;
+	struct txn *txn;
+	struct error err;
+	struct node n;
+	if (h) {
+		reply_part(
+		    req, h->content ? secret_data(h->content) : (const unsigned char *)"",
+		    h->content ? secret_size(h->content) : 0, size, off);
+		return;
+	}
+	if (!node_of(ino, &n)) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	if (db_read_begin(fs->db, &txn, &err) < 0) {
+		fs_refuse(req, &err);
+		return;
+	}
+	int r = content_of(fs, txn, ino, &n, &content, &err);
+	db_read_end(txn);
+	if (r < 0)
+		fs_refuse(req, &err);
+	else
+		reply_part(req, secret_data(content), secret_size(content), size, off);
+	secret_free(content);
+}
+
+static int create_scratch(fuse_req_t req, uint32_t number, const char *name, mode_t mode,
+			  uint64_t *id, struct error *err)
+{
+	struct fs *fs = fs_of(req);
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct scratch_info info;
+	int64_t now_s = clock_now_s(fs->clk);
+	scratch_expire(fs->scratch, now_s);
+	int r = scratch_find(fs->scratch, number, name, &info) && fs->replaying
+		    ? 0
+		    : scratch_create(fs->scratch, number, name, ctx->uid, ctx->gid,
+				     (uint32_t)mode & ~(uint32_t)ctx->umask, now_s, &info,
+				     err);
+	if (r == 0)
+		*id = node_id(number, info.serial, NODE_SCRATCH);
+	return r;
+}
+
+static int create(fuse_req_t req, struct txn *txn, fuse_ino_t parent, const char *name,
+		  mode_t mode, struct fuse_file_info *fi, uint64_t *id, struct error *err)
+{
+	struct fs *fs = fs_of(req);
+	struct node dir, n;
+	if (!node_of(parent, &dir) || dir.kind != NODE_DIR || dir.number == 0)
+		return error_set(err, EPERM,
+				 "'%s': files live in the directory of an app domain, "
+				 "which mkdir makes",
+				 name);
+	if (tree_find(fs, txn, parent, name, 0, id, err) < 0) {
+		fi->direct_io = 1;
+		return create_scratch(req, dir.number, name, mode, id, err);
+	}
+	if (!node_of(*id, &n))
+		return error_set(err, ESTALE, "node is unknown");
+	fi->flags |= O_TRUNC;
+	return open_node(req, txn, &n, fi, err);
+}
+
+void file_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		 struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param entry;
+	struct txn *txn;
+	struct error err;
+	uint64_t id = 0;
+	if (db_read_begin(fs->db, &txn, &err) < 0) {
+		fs_refuse(req, &err);
+		return;
+	}
+	fi->fh = 0;
+	int r = create(req, txn, parent, name, mode, fi, &id, &err);
+	if (r == 0)
+		r = tree_entry(fs, txn, id, &entry, &err);
+	db_read_end(txn);
+	if (r < 0)
+		fs_refuse(req, &err);
+	else if (fuse_reply_create(req, &entry, fi) < 0 && fi->fh)
+		handle_close(fs->handles, fi->fh);
+}
+
+void file_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+		struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct node n;
+	int r;
+	if (node_of(ino, &n) && n.kind == NODE_SCRATCH) {
+		r = scratch_write(fs->scratch, n.gen, data, size, (uint64_t)off,
+				  clock_now_s(fs->clk));
+		if (r == -ENOENT)
+			r = -EIO;
+	} else {
+		struct handle *h = handle_find(fs->handles, fi->fh);
+		if (h && (fi->flags & O_APPEND) && h->content && !fs->replaying)
+			off = (off_t)secret_size(h->content);
+		r = h && h->writing ? handle_write(h, data, size, (uint64_t)off) : -EIO;
+	}
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_write(req, size);
+}
+
+static void submit_install(struct fs *fs, fuse_req_t req, struct handle *h)
+{
+	struct item *item = work_item(fs, req, install_run);
+	if (!item)
+		return;
+	item->failed = install_refused;
+	item->number = h->number;
+	item->kind = h->kind;
+	item->uid = h->uid;
+	item->mode = h->mode;
+	item->mtime_s = h->mtime_s;
+	item->notify_first = true;
+	item->content = secret_copy(secret_data(h->content), secret_size(h->content));
+	if (!item->content) {
+		item->run = NULL;
+		item->result = -ENOMEM;
+		work_answer(item);
+		return;
+	}
+	h->dirty = false;
+	work_submit(item);
+}
+
+static bool blank(const struct secret *content)
+{
+	const unsigned char *p = secret_data(content);
+	for (size_t i = 0; i < secret_size(content); i++)
+		if (!strchr(" \t\r\n", p[i]) || !p[i])
+			return false;
+	return true;
+}
+
+void file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct node n;
+	bool scratch = node_of(ino, &n) && n.kind == NODE_SCRATCH;
+	struct handle *h = handle_find(fs->handles, fi->fh);
+	if (scratch) {
+		fuse_reply_err(req, 0);
+		return;
+	}
+	if (!h) {
+		/* Of a dead worker. What it had in its memory is lost, unless its install
+		 * was already on disk, which the store thread knows. */
+		struct item *item =
+		    fs->replaying ? work_item(fs, req, install_run) : NULL;
+		if (item)
+			work_submit(item);
+		else if (!fs->replaying)
+			fuse_reply_err(req, EIO);
+		return;
+	}
+	if (!h->writing || !h->dirty || !h->content || blank(h->content)) {
+		fuse_reply_err(req, 0);
+		return;
+	}
+	enum pem_state state =
+	    pem_state(secret_data(h->content), secret_size(h->content));
+	if (state == PEM_INCOMPLETE && fuse_req_ctx(req)->pid != h->opener)
+		fuse_reply_err(req, 0); /* not yet */
+	else
+		submit_install(fs, req, h);
+}
+
+void file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct handle *h = fi->fh ? handle_find(fs->handles, fi->fh) : NULL;
+	(void)ino;
+	if (h && h->writing && h->dirty && h->content && !blank(h->content)) {
+		log_warning(
+		    fs->lg, NULL,
+		    "%s was left unfinished by its writer and is discarded; what was "
+		    "served goes on being served",
+		    file_name[h->kind]);
+	}
+	handle_close(fs->handles, fi->fh);
+	fuse_reply_err(req, 0);
+}
+
+void file_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	/* What counts is on disk when close answers; before it there is nothing to sync.
+	 */
+	(void)ino;
+	(void)datasync;
+	(void)fi;
+	fuse_reply_err(req, 0);
+}
