@@ -121,7 +121,7 @@ static void to_stderr(const struct log *lg, enum log_level level, const char *do
 void log_line(const struct log *lg, enum log_level level, const char *domain,
 	      const char *format, ...)
 {
-	char text[LINE_MAX_BYTES];
+	char text[LINE_MAX_BYTES], where[256];
 	if (level > lg->level)
 		return;
 	va_list args;
@@ -131,8 +131,12 @@ void log_line(const struct log *lg, enum log_level level, const char *domain,
 	if (length < 0)
 		return;
 	log_clean(text);
+	if (domain) {
+		snprintf(where, sizeof(where), "%s", domain);
+		log_clean(where);
+	}
 	if (lg->journal)
-		to_journal(lg, level, domain, text);
+		to_journal(lg, level, domain ? where : NULL, text);
 	else
-		to_stderr(lg, level, domain, text);
+		to_stderr(lg, level, domain ? where : NULL, text);
 }
