@@ -1,3 +1,605 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
 #include "acme/http.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ROOTS_MAX       (4 * 1024 * 1024)
+#define HEADERS_MAX     (64 * 1024)
+#define ALTERNATES_MAX  7
+#define RETRY_AFTER_MAX (30LL * 24 * 3600)
+
+struct request {
+	struct request *next;
+	struct http *http;
+	uint64_t id;
+	CURL *easy;
+	struct curl_slist *headers;
+	http_done *done;
+	void *ctx;
+	char *body;
+	size_t size, capacity;
+	size_t header_bytes;
+	bool body_too_long, headers_too_long, no_memory;
+	char curl_error[CURL_ERROR_SIZE];
+};
+
+struct http {
+	CURLM *multi;
+	struct request *requests;
+	uint64_t last_id;
+	char *roots; /* read once: the process may lose sight of the file later */
+	size_t roots_size;
+	uint32_t timeout_s;
+	const struct log *lg;
+};
+
+static int read_roots(struct http *h, const char *path, struct error *err)
+{
+	struct stat st;
+	ssize_t n;
+	int r = 0;
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_set(err, errno, "the roots-file %s cannot be read: %s", path,
+				 strerror(errno));
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
+	    st.st_size > ROOTS_MAX) {
+		r = error_set(err, EINVAL,
+			      "the roots-file %s is no file of 1 to %d bytes", path,
+			      ROOTS_MAX);
+		goto out;
+	}
+	h->roots = malloc((size_t)st.st_size);
+	if (!h->roots) {
+		r = error_set(err, ENOMEM, "no memory for the roots-file %s", path);
+		goto out;
+	}
+	while (h->roots_size < (size_t)st.st_size) {
+		n = read(fd, h->roots + h->roots_size,
+			 (size_t)st.st_size - h->roots_size);
+		if (n < 0) {
+			r = error_set(err, errno, "the roots-file %s cannot be read: %s",
+				      path, strerror(errno));
+			goto out;
+		}
+		if (n == 0)
+			break;
+		h->roots_size += (size_t)n;
+	}
+	if (!memmem(h->roots, h->roots_size, "-----BEGIN ", 11))
+		r = error_set(
+		    err, EBADMSG,
+		    "the roots-file %s holds no PEM certificate; put the CA's root there",
+		    path);
+out:
+	close(fd);
+	return r;
+}
+
+int http_new(struct http **http, const char *roots_file, uint32_t timeout_s,
+	     const struct log *lg, struct error *err)
+{
+	struct http *h = NULL;
+	int r;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return error_set(err, EIO, "libcurl could not be started");
+	h = calloc(1, sizeof(*h));
+	if (h)
+		h->multi = curl_multi_init();
+	if (!h || !h->multi) {
+		r = error_set(err, ENOMEM, "no memory for the HTTP client");
+		goto out;
+	}
+	h->timeout_s = timeout_s;
+	h->lg = lg;
+	r = roots_file ? read_roots(h, roots_file, err) : 0;
+	if (r < 0)
+		goto out;
+	curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+	*http = h;
+	return 0;
+out:
+	if (h && h->multi)
+		curl_multi_cleanup(h->multi);
+	if (h)
+		free(h->roots);
+	free(h);
+	curl_global_cleanup();
+	return r;
+}
+
+static void request_free(struct request *q)
+{
+	if (q->easy)
+		curl_easy_cleanup(q->easy);
+	curl_slist_free_all(q->headers);
+	free(q->body);
+	free(q);
+}
+
+void http_free(struct http *http)
+{
+	struct request *q;
+
+	if (!http)
+		return;
+	while ((q = http->requests)) {
+		http->requests = q->next;
+		curl_multi_remove_handle(http->multi, q->easy);
+		request_free(q);
+	}
+	curl_multi_cleanup(http->multi);
+	free(http->roots);
+	free(http);
+	curl_global_cleanup();
+}
+
+static bool is_loopback(const char *host)
+{
+	struct in_addr a4;
+
+	if (strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0)
+		return true;
+	return inet_pton(AF_INET, host, &a4) == 1 && ntohl(a4.s_addr) >> 24 == 127;
+}
+
+enum allowed { NOT_ALLOWED, ALLOWED, ALLOWED_LOOPBACK };
+
+static enum allowed judge_url(const char *url)
+{
+	enum allowed verdict = NOT_ALLOWED;
+	char *scheme = NULL, *host = NULL, *user = NULL;
+	CURLU *u = curl_url();
+
+	if (u &&
+	    curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
+	    curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+	    curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+	    curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_NO_USER) {
+		if (strcmp(scheme, "https") == 0)
+			verdict = is_loopback(host) ? ALLOWED_LOOPBACK : ALLOWED;
+		else if (strcmp(scheme, "http") == 0 && is_loopback(host))
+			verdict = ALLOWED_LOOPBACK;
+	}
+	curl_free(scheme);
+	curl_free(host);
+	curl_free(user);
+	curl_url_cleanup(u);
+	return verdict;
+}
+
+bool http_url_allowed(const char *url)
+{
+	return judge_url(url) != NOT_ALLOWED;
+}
+
+static size_t take_body(char *data, size_t one, size_t count, void *ctx)
+{
+	struct request *q = ctx;
+	const size_t n = one * count;
+	size_t room = HTTP_BODY_MAX - q->size, take = n < room ? n : room, capacity;
+	char *grown;
+
+	if (q->size + take + 1 > q->capacity) {
+		capacity = 2 * (q->size + take + 1);
+		grown = realloc(q->body, capacity);
+		if (!grown) {
+			q->no_memory = true;
+			return 0;
+		}
+		q->body = grown;
+		q->capacity = capacity;
+	}
+	memcpy(q->body + q->size, data, take);
+	q->size += take;
+	q->body[q->size] = '\0';
+	q->body_too_long = take < n;
+	return take;
+}
+
+static size_t take_header(char *data, size_t one, size_t count, void *ctx)
+{
+	struct request *q = ctx;
+
+	(void)data;
+	q->header_bytes += one * count;
+	q->headers_too_long = q->header_bytes > HEADERS_MAX;
+	return q->headers_too_long ? 0 : one * count;
+}
+
+static bool add_header(struct request *q, const char *name, const char *value)
+{
+	char line[256];
+	struct curl_slist *grown;
+	const int n = snprintf(line, sizeof(line), "%s: %s", name, value);
+
+	grown = n > 0 && (size_t)n < sizeof(line) ? curl_slist_append(q->headers, line)
+						  : NULL;
+	if (grown)
+		q->headers = grown;
+	return grown != NULL;
+}
+
+static void set_security(CURL *c, const struct http *h, enum allowed verdict)
+{
+	struct curl_blob roots = {
+	    .data = h->roots, .len = h->roots_size, .flags = CURL_BLOB_NOCOPY};
+
+	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR,
+			 verdict == ALLOWED_LOOPBACK ? "http,https" : "https");
+	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (h->roots)
+		curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &roots);
+	/* A proxy of the environment can't reach this host's own loopback. */
+	if (verdict == ALLOWED_LOOPBACK)
+		curl_easy_setopt(c, CURLOPT_PROXY, "");
+}
+
+static bool set_method(struct request *q, enum http_method method, const char *post,
+		       const char *accept)
+{
+	CURL *c = q->easy;
+
+	switch (method) {
+	case HTTP_GET:
+		break;
+	case HTTP_HEAD:
+		curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+		break;
+	case HTTP_POST:
+		curl_easy_setopt(c, CURLOPT_POST, 1L);
+		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE,
+				 (curl_off_t)strlen(post));
+		if (curl_easy_setopt(c, CURLOPT_COPYPOSTFIELDS, post) != CURLE_OK ||
+		    !add_header(q, "Content-Type", "application/jose+json") ||
+		    !add_header(q, "Expect", ""))
+			return false;
+		break;
+	}
+	return !accept || add_header(q, "Accept", accept);
+}
+
+static bool request_prepare(struct request *q, enum http_method method, const char *url,
+			    const char *post, const char *accept, enum allowed verdict)
+{
+	CURL *c = q->easy = curl_easy_init();
+
+	if (!c || curl_easy_setopt(c, CURLOPT_URL, url) != CURLE_OK ||
+	    !set_method(q, method, post, accept))
+		return false;
+	set_security(c, q->http, verdict);
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER, q->headers);
+	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	/* Wait for a connection that turns out to speak HTTP/2 instead of opening more.
+	 */
+	curl_easy_setopt(c, CURLOPT_PIPEWAIT, 1L);
+	curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)q->http->timeout_s);
+	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c, CURLOPT_USERAGENT,
+			 "certfs/" CERTFS_VERSION " libcurl/" LIBCURL_VERSION);
+	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, q->curl_error);
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_body);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, q);
+	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_header);
+	curl_easy_setopt(c, CURLOPT_HEADERDATA, q);
+	curl_easy_setopt(c, CURLOPT_PRIVATE, q);
+	return true;
+}
+
+uint64_t http_start(struct http *http, enum http_method method, const char *url,
+		    const char *post, const char *accept, http_done *done, void *ctx,
+		    struct error *err)
+{
+	const enum allowed verdict = judge_url(url);
+	struct request *q;
+	int r;
+
+	if (verdict == NOT_ALLOWED) {
+		r = error_set(err, EINVAL, "%.200s is no https address", url);
+		(void)r;
+		return 0;
+	}
+	q = calloc(1, sizeof(*q));
+	if (q)
+		q->http = http;
+	if (!q || !request_prepare(q, method, url, post ? post : "", accept, verdict) ||
+	    curl_multi_add_handle(http->multi, q->easy) != CURLM_OK) {
+		if (q)
+			request_free(q);
+		r = error_set(err, ENOMEM, "no memory for a request to %.200s", url);
+		(void)r;
+		return 0;
+	}
+	q->id = ++http->last_id;
+	q->done = done;
+	q->ctx = ctx;
+	q->next = http->requests;
+	http->requests = q;
+	return q->id;
+}
+
+static void unlink_request(struct http *http, const struct request *q)
+{
+	struct request **p = &http->requests;
+
+	while (*p != q)
+		p = &(*p)->next;
+	*p = q->next;
+}
+
+void http_cancel(struct http *http, uint64_t handle)
+{
+	struct request *q = http->requests;
+
+	while (q && q->id != handle)
+		q = q->next;
+	if (!q)
+		return;
+	unlink_request(http, q);
+	curl_multi_remove_handle(http->multi, q->easy);
+	request_free(q);
+}
+
+/* Why there was no answer, with what helps: the one place that knows curl's codes. */
+static void explain(const struct request *q, CURLcode code, struct error *err)
+{
+	const char *words = q->curl_error[0] ? q->curl_error : curl_easy_strerror(code);
+	const char *url = "";
+	int r;
+
+	curl_easy_getinfo(q->easy, CURLINFO_EFFECTIVE_URL, &url);
+	if (q->no_memory || code == CURLE_OUT_OF_MEMORY)
+		r = error_set(err, ENOMEM, "no memory for the answer of %.200s", url);
+	else if (q->headers_too_long)
+		r = error_set(err, EPROTO,
+			      "%.200s answered with more than %d bytes of headers", url,
+			      HEADERS_MAX);
+	else if (code == CURLE_COULDNT_RESOLVE_HOST)
+		r = error_set(err, EHOSTUNREACH,
+			      "%s (%.200s); check this host's DNS (/etc/resolv.conf)",
+			      words, url);
+	else if (code == CURLE_COULDNT_CONNECT)
+		r = error_set(
+		    err, ECONNREFUSED,
+		    "%s (%.200s); check this host's way to the CA (firewall, proxy)",
+		    words, url);
+	else if (code == CURLE_OPERATION_TIMEDOUT)
+		r = error_set(
+		    err, ETIMEDOUT,
+		    "%s (%.200s); check this host's way to the CA (firewall, proxy)",
+		    words, url);
+	else if (code == CURLE_PEER_FAILED_VERIFICATION)
+		r = error_set(
+		    err, EKEYREJECTED,
+		    "%s (%.200s); name the CA's root in roots-file, or mend this "
+		    "host's clock or ca-certificates",
+		    words, url);
+	else
+		r = error_set(err, EIO, "%s (%.200s)", words, url);
+	(void)r;
+}
+
+static const char *header(CURL *easy, const char *name)
+{
+	struct curl_header *h;
+
+	if (curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
+		return "";
+	return h->value;
+}
+
+/* `reference` against the address of the request; NULL when that is no URL. curl_free().
+ */
+static char *resolve(CURL *easy, const char *reference)
+{
+	char *base = NULL, *out = NULL;
+	CURLU *u = curl_url();
+
+	curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &base);
+	if (u && base && curl_url_set(u, CURLUPART_URL, base, 0) == CURLUE_OK &&
+	    curl_url_set(u, CURLUPART_URL, reference, CURLU_NON_SUPPORT_SCHEME) ==
+		CURLUE_OK)
+		curl_url_get(u, CURLUPART_URL, &out, 0);
+	curl_url_cleanup(u);
+	return out;
+}
+
+/* Is `params`, up to `end`, a Link's parameters with rel=alternate (RFC 8288 §3)? */
+static bool is_alternate(const char *params, const char *end)
+{
+	const char *p = params;
+	size_t n;
+
+	while (p < end && (p = memchr(p, ';', (size_t)(end - p)))) {
+		p++;
+		while (p < end && isspace((unsigned char)*p))
+			p++;
+		if (end - p < 4 || strncasecmp(p, "rel=", 4) != 0)
+			continue;
+		p += 4;
+		if (p < end && *p == '"')
+			p++;
+		n = strlen("alternate");
+		return (size_t)(end - p) >= n && strncasecmp(p, "alternate", n) == 0 &&
+		       (p + n == end || !isalnum((unsigned char)p[n]));
+	}
+	return false;
+}
+
+/* The alternates of one Link header, appended to `out`. */
+static size_t parse_link(CURL *easy, const char *value, char **out, size_t count)
+{
+	const char *open = value, *close, *end;
+	char *target;
+
+	while (count < ALTERNATES_MAX && (open = strchr(open, '<')) &&
+	       (close = strchr(open, '>'))) {
+		end = close + strcspn(close, "<");
+		if (is_alternate(close, end)) {
+			target = strndup(open + 1, (size_t)(close - open - 1));
+			out[count] = target ? resolve(easy, target) : NULL;
+			if (out[count])
+				count++;
+			free(target);
+		}
+		open = end;
+	}
+	return count;
+}
+
+static size_t alternates(CURL *easy, char **out)
+{
+	struct curl_header *h;
+	size_t count = 0, i = 0;
+
+	while (count < ALTERNATES_MAX &&
+	       curl_easy_header(easy, "Link", i++, CURLH_HEADER, -1, &h) == CURLHE_OK)
+		count = parse_link(easy, h->value, out, count);
+	return count;
+}
+
+static void media_type(CURL *easy, char *out, size_t capacity)
+{
+	const char *value = header(easy, "Content-Type");
+	size_t n = strcspn(value, "; \t");
+
+	if (n >= capacity)
+		n = 0;
+	for (size_t i = 0; i < n; i++)
+		out[i] = (char)tolower((unsigned char)value[i]);
+	out[n] = '\0';
+}
+
+static bool is_nonce(const char *text)
+{
+	const size_t n = strlen(text);
+
+	return n > 0 && n <= 512 &&
+	       strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+			    "0123456789-_") == n;
+}
+
+static void finish(struct request *q, CURLcode code)
+{
+	struct http_response a = {.body = q->body ? q->body : "",
+				  .size = q->size,
+				  .location = "",
+				  .nonce = "",
+				  .content_type = ""};
+	char type[128] = "", *links[ALTERNATES_MAX] = {NULL}, *location = NULL;
+	curl_off_t retry_after = 0;
+	size_t count = 0;
+	long status = 0;
+	int r;
+
+	curl_easy_getinfo(q->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (code == CURLE_OK || (q->body_too_long && status > 0)) {
+		a.status = (uint32_t)status;
+		media_type(q->easy, type, sizeof(type));
+		a.content_type = type;
+		if (*header(q->easy, "Location"))
+			location = resolve(q->easy, header(q->easy, "Location"));
+		a.location = location ? location : "";
+		a.nonce = header(q->easy, "Replay-Nonce");
+		if (!is_nonce(a.nonce))
+			a.nonce = "";
+		count = alternates(q->easy, links);
+		for (size_t i = 0; i < count; i++)
+			a.link_alternate[i] = links[i];
+		curl_easy_getinfo(q->easy, CURLINFO_RETRY_AFTER, &retry_after);
+		a.retry_after_s = retry_after < 0                 ? 0
+				  : retry_after > RETRY_AFTER_MAX ? RETRY_AFTER_MAX
+								  : retry_after;
+		if (q->body_too_long) {
+			r = error_set(&a.error, EFBIG,
+				      "the answer is longer than %d bytes",
+				      HTTP_BODY_MAX);
+			(void)r;
+		}
+	} else {
+		explain(q, code, &a.error);
+	}
+	q->done(q->ctx, &a);
+	curl_free(location);
+	for (size_t i = 0; i < count; i++)
+		curl_free(links[i]);
+}
+
+/* True when a request ended. */
+static bool reap(struct http *http)
+{
+	bool ended = false;
+	struct request *q;
+	CURLMsg *msg;
+	CURLcode code;
+	int left;
+
+	while ((msg = curl_multi_info_read(http->multi, &left))) {
+		if (msg->msg != CURLMSG_DONE)
+			continue;
+		code = msg->data.result;
+		q = NULL;
+		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&q);
+		/* Out of the list first: the callback may start and cancel as it likes.
+		 */
+		unlink_request(http, q);
+		curl_multi_remove_handle(http->multi, q->easy);
+		finish(q, code);
+		request_free(q);
+		ended = true;
+	}
+	return ended;
+}
+
+int http_run(struct http *http, struct pollfd *extra, unsigned extra_count,
+	     int timeout_ms, struct error *err)
+{
+	struct curl_waitfd fds[HTTP_EXTRA_MAX];
+	CURLMcode code;
+	int running;
+
+	if (extra_count > HTTP_EXTRA_MAX)
+		return error_set(err, EINVAL, "%u descriptors are too many to wait for",
+				 extra_count);
+	for (unsigned i = 0; i < extra_count; i++)
+		fds[i] = (struct curl_waitfd){
+		    .fd = extra[i].fd,
+		    .events =
+			(short)((extra[i].events & POLLIN ? CURL_WAIT_POLLIN : 0) |
+				(extra[i].events & POLLOUT ? CURL_WAIT_POLLOUT : 0)),
+		};
+	code = curl_multi_perform(http->multi, &running);
+	/* What ended must not wait for the others. */
+	if (code == CURLM_OK && reap(http))
+		timeout_ms = 0;
+	if (code == CURLM_OK)
+		code = curl_multi_poll(http->multi, fds, extra_count,
+				       timeout_ms < 0 ? INT_MAX : timeout_ms, NULL);
+	if (code == CURLM_OK)
+		code = curl_multi_perform(http->multi, &running);
+	if (code != CURLM_OK)
+		return error_set(err, EIO, "libcurl failed: %s",
+				 curl_multi_strerror(code));
+	/* Asked again: curl tells of no hang-up, and maps events to its own. */
+	if (extra_count && poll(extra, extra_count, 0) < 0 && errno != EINTR)
+		return error_set(err, errno, "poll failed: %s", strerror(errno));
+	reap(http);
+	return 0;
+}
