@@ -19,7 +19,6 @@
 #define BLOCKED_LOOK_S 3600
 /* A moment that has come and changed nothing is not looked at in a loop. */
 #define AGAIN_S              60
-#define FALLBACK_AHEAD_S     (30 * DAY_S)
 #define RENEW_SHORT_S        (10 * DAY_S)
 #define RENEW_AFTER_ISSUED_S 60
 
@@ -179,43 +178,30 @@ static void sooner(int64_t *at_s, int64_t other_s, int64_t now_s)
 		*at_s = other_s;
 }
 
-static int choice_in(struct txn *txn, uint32_t number, int64_t now_s,
-		     struct choice *choice, struct error *err)
+static int choice_in(struct txn *txn, uint32_t number, struct choice *choice,
+		     struct error *err)
 {
-	struct generation g;
 	struct current c;
 	int rc = current_get(txn, number, &c, err);
 
 	if (rc)
 		return rc;
-	for (int source = SOURCE_SELF_SIGNED; source <= SOURCE_CUSTOM; source++) {
-		if (c.newest[source] == 0)
-			continue;
-		rc = generation_get(txn, number, c.newest[source], &g, err);
-		if (rc)
-			return rc;
-		/* After the clock was set back. */
-		sooner(&choice->look_at_s, g.info.not_before_s, now_s);
-		if (source == SOURCE_MANAGED) {
-			choice->managed = g;
-			choice->has_managed = true;
-		}
-		if (c.newest[source] != c.served)
-			continue;
-		if (source == SOURCE_CUSTOM)
-			choice->custom = true;
-		if (source == SOURCE_SELF_SIGNED || source == SOURCE_WILDCARD)
-			sooner(&choice->look_at_s, g.info.not_after_s - FALLBACK_AHEAD_S,
-			       now_s);
-	}
-	return 0;
+	choice->custom =
+	    c.newest[SOURCE_CUSTOM] != 0 && c.served == c.newest[SOURCE_CUSTOM];
+	choice->has_managed = c.newest[SOURCE_MANAGED] != 0;
+	if (!choice->has_managed)
+		return 0;
+	return generation_get(txn, number, c.newest[SOURCE_MANAGED], &choice->managed,
+			      err);
 }
 
 int engine_custom_in(struct txn *txn, uint32_t number, bool *custom, struct error *err)
 {
-	struct choice choice = {.look_at_s = INT64_MAX};
-	int rc = choice_in(txn, number, INT64_MAX, &choice, err);
+	struct choice choice;
+	int rc;
 
+	choice.custom = false;
+	rc = choice_in(txn, number, &choice, err);
 	*custom = choice.custom;
 	return rc;
 }
@@ -403,7 +389,7 @@ static int directory_in(struct engine *e, struct txn *txn, struct domain *d,
 	if (rc == 0 && changed)
 		rc = engine_serves_in(txn, d, now_s, out, err);
 	if (rc == 0)
-		rc = choice_in(txn, d->number, now_s, &choice, err);
+		rc = choice_in(txn, d->number, &choice, err);
 	if (rc)
 		return rc;
 	if (until_s != INT64_MAX)
