@@ -198,10 +198,10 @@ static int check_leaf(X509 *leaf, const struct name *name, const struct name *al
 	return r;
 }
 
-static bool self_issued(X509 *cert)
+/* By its signature: people give a CA and its server the same subject. */
+static bool self_signed(X509 *cert)
 {
-	return X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert)) ==
-	       0;
+	return X509_self_signed(cert, 1) == 1;
 }
 
 /* Is `issuer` the one that signed `cert`? By name, key identifier and signature. */
@@ -217,7 +217,7 @@ static size_t follow(struct bag *bag, size_t *order, bool *complete)
 {
 	size_t length = 0, at = bag->leaf;
 	bag->used[at] = true;
-	*complete = self_issued(bag->cert[at]);
+	*complete = self_signed(bag->cert[at]);
 	for (bool found = true; found && !*complete;) {
 		found = false;
 		for (size_t i = 0; i < bag->count && !found; i++) {
@@ -225,7 +225,7 @@ static size_t follow(struct bag *bag, size_t *order, bool *complete)
 				continue;
 			found = bag->used[i] = true;
 			at = i;
-			if (self_issued(bag->cert[i]))
+			if (self_signed(bag->cert[i]))
 				*complete = true;
 			else
 				order[length++] = i;
@@ -239,7 +239,7 @@ static int refuse_stranger(const struct bag *bag, struct error *err)
 	for (size_t i = 0; i < bag->count; i++) {
 		struct cert_info info;
 		/* A root or a cross-signed twin of what is used does no harm. */
-		if (bag->used[i] || self_issued(bag->cert[i]))
+		if (bag->used[i] || self_signed(bag->cert[i]))
 			continue;
 		bool twin = false;
 		for (size_t j = 0; j < bag->count; j++)

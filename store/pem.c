@@ -21,6 +21,15 @@ static const unsigned char *find(const unsigned char *at, const unsigned char *e
 	return memmem(at, (size_t)(end - at), word, strlen(word));
 }
 
+/* Does the last line stop in the middle of a "-----BEGIN "? */
+static bool ends_in_begin(const unsigned char *data, size_t size)
+{
+	const unsigned char *line = memrchr(data, '\n', size);
+	line = line ? line + 1 : data;
+	size_t length = (size_t)(data + size - line);
+	return length > 0 && length < strlen(BEGIN) && memcmp(line, BEGIN, length) == 0;
+}
+
 enum pem_state pem_state(const void *data, size_t size)
 {
 	const unsigned char *at = data, *end;
@@ -31,7 +40,7 @@ enum pem_state pem_state(const void *data, size_t size)
 	for (;;) {
 		const unsigned char *begin = find(at, end, BEGIN);
 		if (!begin)
-			return any ? PEM_WHOLE : PEM_EMPTY;
+			break;
 		const unsigned char *close = find(begin, end, END);
 		const unsigned char *dashes =
 		    close ? find(close + strlen(END), end, "-----") : NULL;
@@ -40,6 +49,10 @@ enum pem_state pem_state(const void *data, size_t size)
 		any = true;
 		at = dashes + 5;
 	}
+	/* The dashes of a block's own END line are no beginning. */
+	if (at < end && ends_in_begin(at, (size_t)(end - at)))
+		return PEM_INCOMPLETE;
+	return any ? PEM_WHOLE : PEM_EMPTY;
 }
 
 void pem_clear(struct pem *p)
