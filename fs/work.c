@@ -120,6 +120,23 @@ struct item *work_item(struct fs *fs, fuse_req_t req, work_do *run)
 	return item;
 }
 
+bool work_holds(struct work *w, size_t small)
+{
+	pthread_mutex_lock(&w->lock);
+	bool held = w->small_unique[small] != 0;
+	if (!held) {
+		/* A dead worker's request that was answered on the spot, or that this
+		 * worker has done already: its slot is free again. */
+		bool listed = false;
+		for (size_t i = 0; i < w->small_free_count; i++)
+			listed |= w->small_free[i] == small;
+		if (!listed)
+			w->small_free[w->small_free_count++] = small;
+	}
+	pthread_mutex_unlock(&w->lock);
+	return held;
+}
+
 void work_submit(struct item *item)
 {
 	struct work *w = item->fs->work;

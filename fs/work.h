@@ -64,6 +64,8 @@ int work_renew_in(struct fs *fs, struct txn *txn, uint32_t number, struct error 
  * one that nobody waits for (`req` NULL). NULL: no memory, and the request was answered. */
 struct item *work_item(struct fs *fs, fuse_req_t req, work_do *run);
 void work_submit(struct item *item);
+/* Was the request in this small slot handed to the store thread? */
+bool work_holds(struct work *work, size_t small);
 /* A certificate in its renewal time was read. */
 void work_read(struct fs *fs, uint32_t number);
 

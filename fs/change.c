@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+#include "fs/change.h"
+
+#include "acme/engine.h"
+#include "fs/install.h"
+#include "fs/tree.h"
+#include "store/changed.h"
+#include "store/event.h"
+#include "store/generation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static bool domain_dir(fuse_ino_t ino, uint32_t *number)
+{
+	struct node n;
+	if (!node_of(ino, &n) || n.kind != NODE_DIR)
+		return false;
+	*number = n.number;
+	return true;
+}
+
+static void refuse(fuse_req_t req, int code, const char *name, const char *why)
+{
+	struct error err;
+	int r = error_set(&err, code, "%s: %s", name, why);
+	(void)r;
+	fs_refuse(req, &err);
+}
+
+/* The kernel bounds names at NAME_MAX (255), which item->name holds. */
+static struct item *named_item(fuse_req_t req, const char *name, work_do *run)
+{
+	struct item *item = work_item(fs_of(req), req, run);
+	if (item) {
+		snprintf(item->name, sizeof(item->name), "%s", name);
+		item->uid = fuse_req_ctx(req)->uid;
+		item->gid = fuse_req_ctx(req)->gid;
+	}
+	return item;
+}
+
+static void reply_entry(struct item *item)
+{
+	struct fs *fs = item->fs;
+	struct fuse_entry_param entry;
+	struct txn *txn;
+	struct error err;
+	uint64_t id;
+	if (db_read_begin(fs->db, &txn, &err) < 0) {
+		fs_refuse(item->req, &err);
+		return;
+	}
+	int r = tree_find(fs, txn, NODE_ROOT, item->name, 0, &id, &err);
+	if (r == 0)
+		r = tree_entry(fs, txn, id, &entry, &err);
+	db_read_end(txn);
+	if (r < 0)
+		fs_refuse(item->req, &err);
+	else
+		fuse_reply_entry(item->req, &entry);
+}
+
+static int do_mkdir(struct item *item, struct txn *txn, struct error *err)
+{
+	struct name name;
+	struct domain d;
+	bool back, changed;
+	int64_t until_s, now_s = clock_now_s(item->fs->clk);
+	int r = name_parse(item->name, &name, err);
+	if (r == 0)
+		r = domain_install(txn, &name, item->uid ? item->uid : OWNER_KEEP,
+				   item->gid ? item->gid : OWNER_KEEP, now_s, &d, &back,
+				   err);
+	if (r == 0)
+		r = generation_fallback(txn, d.number, now_s, item->fs->cfg->keep,
+					&changed, &until_s, err);
+	if (r == 0)
+		r = event_add(txn, EVENT_INSTALLED, d.number, now_s, err,
+			      "%s was installed%s", name.text,
+			      back ? " again, with the certificates it had" : "");
+	if (r == 0)
+		r = engine_touch_in(txn, d.number, now_s, err);
+	if (r == 0)
+		r = changed_mark(txn, d.number, &item->serial_changed, err);
+	if (r == 0)
+		item->changed = d.number;
+	return r;
+}
+
+void change_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	(void)mode; /* names are public; keys have modes of their own */
+	if (parent != NODE_ROOT) {
+		refuse(req, EPERM, name,
+		       "an app domain's directory has no directories in it");
+		return;
+	}
+	struct item *item = named_item(req, name, do_mkdir);
+	if (!item)
+		return;
+	item->reply = reply_entry;
+	work_submit(item);
+}
+
+static int do_rmdir(struct item *item, struct txn *txn, struct error *err)
+{
+	struct domain d;
+	int64_t now_s = clock_now_s(item->fs->clk);
+	int r = domain_find(txn, item->name, &d, err);
+	if (r == 0)
+		r = domain_retire(txn, d.number, now_s, err);
+	if (r == 0)
+		r = event_add(txn, EVENT_RETIRED, d.number, now_s, err,
+			      "%s was removed; its certificates are kept", item->name);
+	if (r == 0)
+		r = engine_touch_in(txn, d.number, now_s, err);
+	if (r == 0)
+		r = changed_mark(txn, d.number, &item->serial_changed, err);
+	if (r == 0) {
+		item->changed = d.number;
+		scratch_drop(item->fs->scratch, d.number);
+	}
+	return r;
+}
+
+void change_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	if (parent != NODE_ROOT) {
+		refuse(req, EPERM, name, "this directory belongs to certfs");
+		return;
+	}
+	struct item *item = named_item(req, name, do_rmdir);
+	if (item)
+		work_submit(item);
+}
+
+static int do_unalias(struct item *item, struct txn *txn, struct error *err)
+{
+	struct domain d;
+	int64_t now_s = clock_now_s(item->fs->clk);
+	int r = domain_find(txn, item->name, &d, err);
+	if (r == 0 && !d.target)
+		r = error_set(err, EISDIR, "%s is a directory: rmdir removes it",
+			      item->name);
+	if (r == 0)
+		r = domain_unalias(txn, d.number, now_s, err);
+	if (r == 0)
+		r = engine_touch_in(txn, d.target, now_s, err);
+	return r;
+}
+
+static int do_drop_custom(struct item *item, struct txn *txn, struct error *err)
+{
+	struct current c;
+	bool changed;
+	int64_t until_s, now_s = clock_now_s(item->fs->clk);
+	int r = current_get(txn, item->number, &c, err);
+	if (r < 0 || c.newest[SOURCE_CUSTOM] == 0)
+		return r; /* nothing to take away: `rm -r DIR` means rmdir */
+	r = current_drop_custom(txn, item->number, err);
+	if (r == 0)
+		r = generation_fallback(txn, item->number, now_s, item->fs->cfg->keep,
+					&changed, &until_s, err);
+	if (r == 0)
+		r = event_add(txn, EVENT_REMOVED, item->number, now_s, err,
+			      "the custom certificate was taken away by uid %u",
+			      item->uid);
+	if (r == 0)
+		r = engine_touch_in(txn, item->number, now_s, err);
+	if (r == 0)
+		r = changed_mark(txn, item->number, &item->serial_changed, err);
+	item->changed = item->number;
+	return r;
+}
+
+void change_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	uint32_t number;
+	if (!domain_dir(parent, &number)) {
+		refuse(req, EPERM, name, "this file belongs to certfs");
+		return;
+	}
+	if (number != 0 && scratch_remove(fs->scratch, number, name)) {
+		fuse_reply_err(req, 0);
+		return;
+	}
+	if (number != 0 && file_kind_of(name) == FILE_KINDS) {
+		fuse_reply_err(req, 0); /* status, policy: they are always there */
+		return;
+	}
+	struct item *item = named_item(req, name, number ? do_drop_custom : do_unalias);
+	if (!item)
+		return;
+	item->number = number;
+	work_submit(item);
+}
+
+static int do_symlink(struct item *item, struct txn *txn, struct error *err)
+{
+	struct name name;
+	struct domain target, d;
+	bool changed;
+	int64_t until_s, now_s = clock_now_s(item->fs->clk);
+	int r = domain_get(txn, item->target, &target, err);
+	if (r == 0)
+		r = name_parse(item->name, &name, err);
+	if (r == 0)
+		r = domain_alias(txn, &name, item->target, now_s, &d, err);
+	if (r == 0)
+		r = generation_fallback(txn, item->target, now_s, item->fs->cfg->keep,
+					&changed, &until_s, err);
+	if (r == 0)
+		r = event_add(txn, EVENT_INSTALLED, item->target, now_s, err,
+			      "%s is an alias of %s", name.text, target.name.text);
+	if (r == 0)
+		r = engine_touch_in(txn, item->target, now_s, err);
+	if (r == 0)
+		r = changed_mark(txn, item->target, &item->serial_changed, err);
+	item->changed = item->target;
+	return r;
+}
+
+void change_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
+		    const char *name)
+{
+	struct fs *fs = fs_of(req);
+	struct domain d;
+	struct txn *txn;
+	struct error err;
+	char plain[NAME_MAX_TEXT];
+	if (parent != NODE_ROOT) {
+		refuse(req, EPERM, name,
+		       "aliases stand beside the directories of app domains");
+		return;
+	}
+	int length = snprintf(plain, sizeof(plain), "%s", target);
+	if (length > 0 && length < (int)sizeof(plain) && plain[length - 1] == '/')
+		plain[length - 1] = '\0';
+	if (db_read_begin(fs->db, &txn, &err) < 0) {
+		fs_refuse(req, &err);
+		return;
+	}
+	int r = domain_find(txn, plain, &d, &err);
+	db_read_end(txn);
+	if (r < 0 || !d.installed) {
+		refuse(req, ENOENT, name,
+		       "an alias points to an app domain's directory beside it (ln -s "
+		       "app.example.com "
+		       "www.example.com)");
+		return;
+	}
+	struct item *item = named_item(req, name, do_symlink);
+	if (!item)
+		return;
+	item->target = d.number;
+	item->reply = reply_entry;
+	work_submit(item);
+}
+
+static void reply_renamed(struct item *item)
+{
+	scratch_remove_serial(item->fs->scratch, item->serial);
+	fuse_reply_err(item->req, 0);
+}
+
+static void rename_scratch(fuse_req_t req, uint32_t number, const char *from,
+			   const char *to)
+{
+	struct fs *fs = fs_of(req);
+	struct scratch_info info = { 0 };
+	enum file_kind kind = file_kind_of(to);
+	if (!scratch_find(fs->scratch, number, from, &info)) {
+		/* Of a dead worker, or this is the repeat of one that was done. */
+		if (!fs->replaying) {
+			refuse(req, EPERM, from, "served files can't be moved: cp them");
+			return;
+		}
+	} else if (kind == FILE_KINDS) {
+		int r = scratch_rename(fs->scratch, number, from, to);
+		fuse_reply_err(req, -r);
+		return;
+	}
+	struct item *item = named_item(req, to, install_run);
+	if (!item)
+		return;
+	item->failed = install_refused;
+	item->reply = reply_renamed;
+	item->notify_first = false;
+	item->number = number;
+	item->kind = kind == FILE_KINDS ? FILE_CERT : kind;
+	item->serial = info.serial;
+	item->content = scratch_content(fs->scratch, info.serial);
+	item->mode = info.mode_set ? info.mode : OWNER_KEEP;
+	item->mtime_s = info.times_set ? info.mtime_s : 0;
+	work_submit(item);
+}
+
+void change_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+		   fuse_ino_t new_parent, const char *new_name, unsigned flags)
+{
+	uint32_t number;
+	if (flags & ~(unsigned)RENAME_NOREPLACE) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	if (!domain_dir(parent, &number) || number == 0 || new_parent != parent) {
+		refuse(req, EPERM, name,
+		       "directories and served files keep their names: mkdir makes a new "
+		       "one, and "
+		       "its certificate is ordered or copied with cp");
+		return;
+	}
+	rename_scratch(req, number, name, new_name);
+}
+
+static void apply_owner(struct owner *o, const struct item *item)
+{
+	if (item->set & FUSE_SET_ATTR_MODE)
+		o->mode = item->mode & 07777;
+	if (item->set & FUSE_SET_ATTR_UID)
+		o->uid = item->uid;
+	if (item->set & FUSE_SET_ATTR_GID)
+		o->gid = item->gid;
+}
+
+static int do_setattr(struct item *item, struct txn *txn, struct error *err)
+{
+	struct domain d;
+	struct current c;
+	struct node n;
+	if (!node_of(item->node, &n))
+		return error_set(err, ESTALE, "node is unknown");
+	int r = domain_get(txn, n.number, &d, err);
+	if (r == 0 && n.kind == NODE_DIR) {
+		apply_owner(&d.dir, item);
+		return domain_put(txn, &d, err);
+	}
+	if (r == 0)
+		r = current_get(txn, n.number, &c, err);
+	if (r < 0)
+		return r;
+	apply_owner(&d.file[n.index], item);
+	int now = FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
+	bool touch = (item->set & now) == now;
+	bool managed = !c.newest[SOURCE_CUSTOM];
+	if (touch && managed && n.index != FILE_PRIVKEY && n.index != FILE_COMBINED)
+		r = work_renew_in(item->fs, txn, n.number, err);
+	else if (item->set & FUSE_SET_ATTR_MTIME) {
+		if (d.times_gen != c.served)
+			memset(d.mtime_s, 0, sizeof(d.mtime_s));
+		d.times_gen = c.served;
+		d.mtime_s[n.index] = item->mtime_s;
+	}
+	/* engine_renew_in() wrote the row itself */
+	if (r == 0 && (!touch || !managed))
+		r = domain_put(txn, &d, err);
+	return r;
+}
+
+static void reply_attr(struct item *item)
+{
+	struct fs *fs = item->fs;
+	struct txn *txn;
+	struct stat st;
+	struct error err;
+	if (db_read_begin(fs->db, &txn, &err) < 0) {
+		fs_refuse(item->req, &err);
+		return;
+	}
+	int r = tree_attr(fs, txn, item->node, &st, &err);
+	db_read_end(txn);
+	if (r < 0)
+		fuse_reply_err(item->req, err.code);
+	else
+		fuse_reply_attr(item->req, &st, tree_attr_timeout(item->node));
+}
+
+static int64_t wanted_mtime(struct fs *fs, const struct stat *attr, int set)
+{
+	return set & FUSE_SET_ATTR_MTIME_NOW ? clock_now_s(fs->clk)
+					     : (int64_t)attr->st_mtime;
+}
+
+static void set_scratch(fuse_req_t req, fuse_ino_t ino, uint32_t serial,
+			const struct stat *attr, int set)
+{
+	struct fs *fs = fs_of(req);
+	struct scratch_info info;
+	int r = 0;
+	if (set & FUSE_SET_ATTR_SIZE)
+		r = scratch_resize(fs->scratch, serial, (uint64_t)attr->st_size,
+				   clock_now_s(fs->clk));
+	if (!scratch_info(fs->scratch, serial, &info))
+		r = -EIO;
+	if (set & FUSE_SET_ATTR_MODE) {
+		info.mode = attr->st_mode & 0777;
+		info.mode_set = true;
+	}
+	if (set & FUSE_SET_ATTR_UID)
+		info.uid = attr->st_uid;
+	if (set & FUSE_SET_ATTR_GID)
+		info.gid = attr->st_gid;
+	if (set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)) {
+		info.mtime_s = wanted_mtime(fs, attr, set);
+		info.times_set =
+		    set & FUSE_SET_ATTR_MTIME && !(set & FUSE_SET_ATTR_MTIME_NOW);
+	}
+	if (r < 0 || !scratch_set(fs->scratch, &info))
+		fuse_reply_err(req, r < 0 ? -r : EIO);
+	else
+		tree_getattr(req, ino, NULL);
+}
+
+/* cp -p sets times and mode before its close: they go along with the install. */
+static void set_handle(fuse_req_t req, fuse_ino_t ino, struct handle *h,
+		       const struct stat *attr, int set, struct fuse_file_info *fi)
+{
+	int r = 0;
+	if (set & FUSE_SET_ATTR_SIZE)
+		r = handle_resize(h, (uint64_t)attr->st_size);
+	if (set & FUSE_SET_ATTR_MODE)
+		h->mode = attr->st_mode & 07777;
+	if (set & FUSE_SET_ATTR_MTIME && !(set & FUSE_SET_ATTR_MTIME_NOW))
+		h->mtime_s = attr->st_mtime;
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		tree_getattr(req, ino, fi);
+}
+
+void change_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
+		    struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct handle *h = fi ? handle_find(fs->handles, fi->fh) : NULL;
+	struct node n;
+	if (!node_of(ino, &n)) {
+		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	if (n.kind == NODE_SCRATCH) {
+		set_scratch(req, ino, n.gen, attr, set);
+		return;
+	}
+	int owner = FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
+	if (h && h->writing && (h->dirty || !h->content || set & FUSE_SET_ATTR_SIZE) &&
+	    !(set & owner)) {
+		set_handle(req, ino, h, attr, set, fi);
+		return;
+	}
+	bool served = n.kind == NODE_FILE || (n.kind == NODE_DIR && n.number != 0);
+	if (!served || set & FUSE_SET_ATTR_SIZE) {
+		refuse(req, EPERM, "attributes",
+		       "only those of app domains' directories and their "
+		       "served files can be set, and no file's size");
+		return;
+	}
+	struct item *item = work_item(fs, req, do_setattr);
+	if (!item)
+		return;
+	item->node = ino;
+	item->set = set;
+	item->mode = attr->st_mode;
+	item->uid = attr->st_uid;
+	item->gid = attr->st_gid;
+	item->mtime_s = wanted_mtime(fs, attr, set);
+	item->reply = reply_attr;
+	work_submit(item);
+}

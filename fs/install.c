@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+#include "fs/install.h"
+
+#include "acme/engine.h"
+#include "store/changed.h"
+#include "store/event.h"
+#include "store/generation.h"
+#include "store/waiting.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* All that is at hand for one install: what was just written, what waits, what is in
+ * force. */
+struct making {
+	struct domain domain;
+	struct name alias[DOMAIN_ALIASES_MAX];
+	size_t aliases;
+	int64_t now_s;
+	struct waiting waiting;
+	struct pem written;
+	struct pem waits[FILE_KINDS];            /* the waiting files, parsed */
+	struct pair custom;                      /* in force; custom.key NULL: none */
+	struct pem_cert cert[3 * PEM_CERTS_MAX]; /* borrowed */
+	size_t certs;
+	const struct secret *key; /* borrowed */
+};
+
+static void making_free(struct making *m)
+{
+	if (!m)
+		return;
+	waiting_clear(&m->waiting);
+	pem_clear(&m->written);
+	for (int i = 0; i < FILE_KINDS; i++)
+		pem_clear(&m->waits[i]);
+	pair_clear(&m->custom);
+	free(m);
+}
+
+static int gather(struct making *m, const struct item *item, struct txn *txn,
+		  struct error *err)
+{
+	struct current c;
+	m->now_s = clock_now_s(item->fs->clk);
+	int r = domain_get(txn, item->number, &m->domain, err);
+	if (r == 0 && !m->domain.installed)
+		r = error_set(err, ENOENT, "%s was removed meanwhile",
+			      m->domain.name.text);
+	if (r == 0)
+		r = domain_aliases(txn, item->number, m->alias, &m->aliases, err);
+	if (r == 0)
+		r = waiting_get(txn, item->number, m->now_s, &m->waiting, err);
+	for (int i = 0; i < FILE_KINDS && r == 0; i++)
+		if (m->waiting.file[i])
+			r = pem_parse(secret_data(m->waiting.file[i]),
+				      secret_size(m->waiting.file[i]), &m->waits[i], err);
+	if (r == 0)
+		r = current_get(txn, item->number, &c, err);
+	if (r == 0 && c.newest[SOURCE_CUSTOM])
+		r = generation_pair(txn, item->number, c.newest[SOURCE_CUSTOM],
+				    &m->custom, err);
+	return r;
+}
+
+static int expect(const struct item *item, const struct pem *pem, struct error *err)
+{
+	if (item->kind == FILE_PRIVKEY && !pem->key)
+		return error_set(err, EBADMSG, "there is no private key in it");
+	if (item->kind == FILE_COMBINED && (!pem->key || pem->certs == 0))
+		return error_set(err, EBADMSG,
+				 "combined.pem wants the private key and the "
+				 "certificates in one file");
+	if (item->kind != FILE_PRIVKEY && pem->certs == 0)
+		return error_set(err, EBADMSG, "there is no certificate in it");
+	return 0;
+}
+
+static void use_certs(struct making *m, const struct pem_cert *certs, size_t count)
+{
+	for (size_t i = 0; i < count && m->certs < 3 * PEM_CERTS_MAX; i++)
+		m->cert[m->certs++] = certs[i];
+}
+
+static void use_chain_file(struct making *m, const struct item *item)
+{
+	if (item->kind != FILE_CHAIN)
+		use_certs(m, m->waits[FILE_CHAIN].cert, m->waits[FILE_CHAIN].certs);
+}
+
+/* The certificates for a key that was just written: those that wait. */
+static void use_waiting_certs(struct making *m)
+{
+	const struct pem *p =
+	    &m->waits[m->waiting.file[FILE_FULLCHAIN] ? FILE_FULLCHAIN : FILE_CERT];
+	use_certs(m, p->cert, p->certs);
+}
+
+/* The key for certificates that were just written: the one that waits, else the one in
+ * force where it fits (a renewal with the same key). */
+static void use_known_key(struct making *m)
+{
+	if (m->waits[FILE_PRIVKEY].key)
+		m->key = m->waits[FILE_PRIVKEY].key;
+	else if (m->custom.key &&
+		 x509_key_fits(m->written.cert, m->written.certs, m->custom.key))
+		m->key = m->custom.key;
+}
+
+/* A chain for the custom certificate in force. */
+static bool chain_for_custom(struct making *m)
+{
+	struct pair trial;
+	struct error ignored;
+	if (!m->custom.key)
+		return false;
+	m->certs = 0;
+	use_certs(m, &m->custom.leaf, 1);
+	use_certs(m, m->written.cert, m->written.certs);
+	if (x509_pair(m->cert, m->certs, m->custom.key, &m->domain.name, m->alias,
+		      m->aliases, m->now_s, &trial, &ignored) < 0) {
+		m->certs = 0;
+		return false;
+	}
+	pair_clear(&trial);
+	m->key = m->custom.key;
+	return true;
+}
+
+static int keep_waiting(struct making *m, struct item *item, struct txn *txn,
+			struct error *err)
+{
+	int r;
+	if (item->kind == FILE_PRIVKEY)
+		r = x509_check_key(m->written.key, err);
+	else if (item->kind == FILE_CHAIN)
+		r = 0;
+	else
+		r = x509_check_certs(m->written.cert, m->written.certs, &m->domain.name,
+				     m->alias, m->aliases, m->now_s, err);
+	if (r == 0)
+		r = waiting_put(txn, item->number, item->kind, item->content, m->now_s,
+				err);
+	m->domain.refused[0] = '\0';
+	if (r == 0)
+		r = domain_put(txn, &m->domain, err);
+	return r;
+}
+
+/* Is everything at hand? Fills m->cert and m->key when it is. */
+static bool complete(struct making *m, const struct item *item)
+{
+	m->certs = 0;
+	m->key = m->written.key;
+	if (item->kind == FILE_CHAIN && !m->written.key)
+		return chain_for_custom(m);
+	if (m->written.certs)
+		use_certs(m, m->written.cert, m->written.certs);
+	else
+		use_waiting_certs(m);
+	use_chain_file(m, item);
+	if (!m->key)
+		use_known_key(m);
+	return m->key && m->certs > 0;
+}
+
+static bool same_pair(const struct pair *a, const struct pair *b)
+{
+	bool same = a->key && b->key && a->leaf.size == b->leaf.size &&
+		    memcmp(a->leaf.der, b->leaf.der, a->leaf.size) == 0 &&
+		    a->chain_size == b->chain_size;
+	for (size_t i = 0; same && i < a->chain_size; i++)
+		same = a->chain[i].size == b->chain[i].size &&
+		       memcmp(a->chain[i].der, b->chain[i].der, a->chain[i].size) == 0;
+	return same;
+}
+
+static int note_served(struct making *m, struct item *item, struct txn *txn, uint32_t gen,
+		       struct error *err)
+{
+	bool changed;
+	int64_t until_s;
+	int r = current_choose(txn, item->number, m->now_s, &changed, &until_s, err);
+	if (r == 0)
+		r = changed_mark(txn, item->number, &item->serial_changed, err);
+	item->changed = item->number;
+	item->served_changed = changed;
+	m->domain.refused[0] = '\0';
+	m->domain.changed_s = m->now_s;
+	if (item->mode != OWNER_KEEP)
+		m->domain.file[item->kind].mode = item->mode & 07777;
+	if (item->mtime_s) {
+		memset(m->domain.mtime_s, 0, sizeof(m->domain.mtime_s));
+		m->domain.times_gen = gen;
+		m->domain.mtime_s[item->kind] = item->mtime_s;
+	}
+	if (r == 0)
+		r = domain_put(txn, &m->domain, err);
+	if (r == 0)
+		r = waiting_drop(txn, item->number, err);
+	if (r == 0)
+		r = event_add(
+		    txn, EVENT_CUSTOM, item->number, m->now_s, err,
+		    "generation %u, a custom certificate, was installed by uid %u", gen,
+		    item->uid);
+	if (r == 0)
+		r = engine_touch_in(txn, item->number, m->now_s, err);
+	return r;
+}
+
+static int store_pair(struct making *m, struct item *item, struct txn *txn,
+		      const struct pair *pair, struct error *err)
+{
+	struct written written = {{NULL}};
+	char origin[64];
+	uint32_t gen;
+	snprintf(origin, sizeof(origin), "written by uid %u", item->uid);
+	for (int i = 0; i < FILE_KINDS; i++)
+		written.file[i] = m->waiting.file[i];
+	written.file[item->kind] = item->content;
+	int r = generation_add(txn, item->number, pair, SOURCE_CUSTOM, &written, origin,
+			       m->now_s, item->fs->cfg->keep, &gen, err);
+	return r < 0 ? r : note_served(m, item, txn, gen, err);
+}
+
+/* The same pair written once more (rsync, a second cp) is no new generation, unless its
+ * bytes differ from what is read back. */
+static bool already_there(const struct item *item, struct txn *txn,
+			  const struct making *m, const struct pair *pair)
+{
+	struct current c;
+	struct secret *now = NULL;
+	struct error ignored;
+	bool same = false;
+	if (!same_pair(pair, &m->custom) ||
+	    current_get(txn, item->number, &c, &ignored) < 0 ||
+	    generation_read(txn, item->number, c.newest[SOURCE_CUSTOM], item->kind, &now,
+			    &ignored) < 0)
+		return false;
+	same =
+	    secret_size(now) == secret_size(item->content) &&
+	    memcmp(secret_data(now), secret_data(item->content), secret_size(now)) == 0;
+	secret_free(now);
+	return same;
+}
+
+static int install(struct making *m, struct item *item, struct txn *txn,
+		   struct error *err)
+{
+	struct pair pair;
+	int r = x509_pair(m->cert, m->certs, m->key, &m->domain.name, m->alias,
+			  m->aliases, m->now_s, &pair, err);
+	if (r < 0)
+		return r;
+	if (already_there(item, txn, m, &pair)) {
+		m->domain.refused[0] = '\0';
+		r = domain_put(txn, &m->domain, err);
+		if (r == 0)
+			r = waiting_drop(txn, item->number, err);
+	} else {
+		r = store_pair(m, item, txn, &pair, err);
+	}
+	pair_clear(&pair);
+	return r;
+}
+
+int install_run(struct item *item, struct txn *txn, struct error *err)
+{
+	if (!item->content)
+		return error_set(
+		    err, EIO,
+		    "the file's writer must write it again: the process that "
+		    "held it was replaced before it was closed");
+	struct making *m = calloc(1, sizeof(*m));
+	if (!m)
+		return error_set(err, ENOMEM, "no memory to install a file");
+	int r = gather(m, item, txn, err);
+	if (r == 0)
+		r = pem_parse(secret_data(item->content), secret_size(item->content),
+			      &m->written, err);
+	if (r == 0)
+		r = expect(item, &m->written, err);
+	if (r == 0)
+		r = complete(m, item) ? install(m, item, txn, err)
+				      : keep_waiting(m, item, txn, err);
+	if (r < 0)
+		error_context(err, "%s of %s", file_name[item->kind],
+			      m->domain.name.text[0] ? m->domain.name.text
+						     : "a removed name");
+	making_free(m);
+	return r;
+}
+
+int install_refused(struct item *item, struct txn *txn, struct error *err)
+{
+	struct domain d;
+	if (!item->content)
+		return 0;
+	int64_t now_s = clock_now_s(item->fs->clk);
+	if (domain_get(txn, item->number, &d, err) < 0)
+		return 0; /* removed meanwhile: there is nobody to tell */
+	size_t length = strnlen(item->error.text, sizeof(d.refused) - 1);
+	memcpy(d.refused, item->error.text, length);
+	d.refused[length] = '\0';
+	d.refused_s = now_s;
+	int r = domain_put(txn, &d, err);
+	if (r == 0)
+		r = event_add(txn, EVENT_REFUSED, item->number, now_s, err, "refused: %s",
+			      item->error.text);
+	return r;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+#include "fs/worker.h"
+
+#include "fs/device.h"
+#include "fs/notify.h"
+#include "fs/work.h"
+#include "store/generation.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* `fallback/` is made at the first start, as domain 1. */
+static int first_start(struct txn *txn, void *arg, struct error *err)
+{
+	struct fs *fs = arg;
+	struct name name;
+	struct domain d;
+	bool back, changed;
+	int64_t until_s, now_s = clock_now_s(fs->clk);
+	int r = domain_get(txn, DOMAIN_FALLBACK, &d, err);
+	if (r != -ENOENT)
+		return r;
+	r = name_parse("fallback", &name, err);
+	if (r == 0)
+		r = domain_install(txn, &name, OWNER_KEEP, OWNER_KEEP, now_s, &d, &back,
+				   err);
+	if (r == 0)
+		r = generation_fallback(txn, d.number, now_s, fs->cfg->keep, &changed,
+					&until_s, err);
+	return r;
+}
+
+static int open_store(struct fs *fs, struct seal **seal, struct error *err)
+{
+	int r = clock_open(&fs->clk, fs->cfg->clock_offset_file, err);
+	if (r == 0)
+		r = seal_open(seal, fs->cfg->master_key_file, err);
+	struct db_options options = {.seal = r == 0 ? *seal : NULL};
+	if (r == 0)
+		r = db_open(&fs->db, ".", &options, err);
+	if (r == 0)
+		r = db_update(fs->db, first_start, fs, err);
+	return r;
+}
+
+static int open_tables(struct fs *fs, struct error *err)
+{
+	fs->handles = handles_new();
+	fs->pairs = pairs_new();
+	if (!fs->handles || !fs->pairs)
+		return error_set(err, ENOMEM, "no memory for the worker's tables");
+	return scratch_new(&fs->scratch, err);
+}
+
+static int term_fd(struct error *err)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? error_set(err, errno, "signalfd: %s", strerror(errno)) : fd;
+}
+
+static int serve(struct fs *fs, const struct worker_options *o, struct error *err)
+{
+	int r = notify_start(fs, err);
+	if (r == 0)
+		r = work_begin(fs, err);
+	if (r < 0)
+		return r;
+	device_replay(fs);
+	eventfd_write(o->ready_fd, 1);
+	log_info(fs->lg, NULL, "serving");
+	return device_run(fs, err);
+}
+
+static void close_all(struct fs *fs, struct seal *seal, int signal_fd)
+{
+	work_finish(fs->work);
+	notify_finish(fs->notify);
+	work_close(fs->work);
+	if (fs->session)
+		fuse_session_destroy(fs->session);
+	scratch_free(fs->scratch);
+	pairs_free(fs->pairs);
+	handles_free(fs->handles);
+	db_close(fs->db);
+	seal_close(seal);
+	clock_close(fs->clk);
+	slots_unmap(fs->slots);
+	if (signal_fd >= 0)
+		close(signal_fd);
+}
+
+int worker_run(const struct worker_options *o, struct error *err)
+{
+	struct fs fs = {
+	    .cfg = o->cfg, .lg = o->lg, .fuse_fd = o->fuse_fd, .key_gid = o->key_gid};
+	struct seal *seal = NULL;
+	int signal_fd = -1;
+	int r = slots_map(&fs.slots, o->slots_fd, err);
+	if (r == 0)
+		r = signal_fd = term_fd(err);
+	if (r >= 0)
+		r = open_store(&fs, &seal, err);
+	if (r == 0)
+		r = open_tables(&fs, err);
+	if (r == 0)
+		r = work_open(&fs, o->link_fd, signal_fd, err);
+	if (r == 0)
+		r = device_open(&fs, err);
+	if (r == 0 && o->confine)
+		r = o->confine(o->confine_ctx, err);
+	if (r == 0)
+		r = serve(&fs, o, err);
+	close_all(&fs, seal, signal_fd);
+	return r;
+}
