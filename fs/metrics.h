@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+/* metrics: `.certfs/metrics`, in the text format of Prometheus.
+ *
+ * Series of single domains stop at METRICS_DOMAINS: a million would kill the server that
+ * collects them. Counts and the earliest end are of all domains. */
+#ifndef CERTFS_FS_METRICS_H
+#define CERTFS_FS_METRICS_H
+
+#include "fs/status.h"
+
+#include <stdio.h>
+
+#define METRICS_DOMAINS 10000
+
+int metrics_write(FILE *out, const struct status_context *ctx, struct txn *txn,
+		  struct error *err);
+
+#endif
