@@ -14,6 +14,8 @@
 #include "store/error.h"
 #include "store/log.h"
 
+#include <sys/types.h>
+
 struct worker_options {
 	const struct config *cfg;
 	const struct log *lg;
