@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+#include "tests/unit/temp_store.h"
+
+#include "store/waiting.h"
+
+#include <errno.h>
+
+static int put_both(struct txn *txn, void *arg, struct error *err)
+{
+	struct secret *cert = secret_copy("certificate", 11),
+		      *key = secret_copy("key", 3);
+
+	(void)arg;
+	assert_ok(waiting_put(txn, 3, FILE_CERT, cert, 1000, err), err);
+	assert_ok(waiting_put(txn, 3, FILE_PRIVKEY, key, 2000, err), err);
+	assert_ok(waiting_put(txn, 4, FILE_PRIVKEY, key, 2000, err), err);
+	secret_free(cert);
+	secret_free(key);
+	return 0;
+}
+
+static void what_waits_is_read_back(void **state)
+{
+	struct temp_store *t = *state;
+	struct waiting w;
+	struct txn *txn;
+
+	in_update(t, put_both, NULL);
+	txn = read_begin(t);
+	assert_ok(waiting_get(txn, 3, 2000, &w, &t->err), &t->err);
+	assert_int_equal(secret_size(w.file[FILE_CERT]), 11);
+	assert_memory_equal(secret_data(w.file[FILE_CERT]), "certificate", 11);
+	assert_int_equal(w.since_s[FILE_CERT], 1000);
+	assert_memory_equal(secret_data(w.file[FILE_PRIVKEY]), "key", 3);
+	assert_null(w.file[FILE_COMBINED]);
+	waiting_clear(&w);
+	assert_ok(waiting_get(txn, 5, 2000, &w, &t->err), &t->err);
+	for (int i = 0; i < FILE_KINDS; i++)
+		assert_null(w.file[i]);
+	db_read_end(txn);
+}
+
+static void what_waits_too_long_counts_as_absent(void **state)
+{
+	struct temp_store *t = *state;
+	struct waiting w;
+	struct txn *txn;
+
+	in_update(t, put_both, NULL);
+	txn = read_begin(t);
+	assert_ok(waiting_get(txn, 3, 1000 + WAITING_S, &w, &t->err), &t->err);
+	assert_null(w.file[FILE_CERT]);
+	assert_non_null(w.file[FILE_PRIVKEY]);
+	waiting_clear(&w);
+	db_read_end(txn);
+}
+
+static int expire(struct txn *txn, void *arg, struct error *err)
+{
+	assert_ok(put_both(txn, arg, err), err);
+	assert_ok(waiting_expire(txn, 1000 + WAITING_S - 1, err), err);
+	assert_int_equal(db_entries(txn, DB_WAITING), 3);
+	assert_ok(waiting_expire(txn, 1000 + WAITING_S, err), err);
+	assert_int_equal(db_entries(txn, DB_WAITING), 2);
+	assert_ok(waiting_expire(txn, 2000 + WAITING_S, err), err);
+	assert_int_equal(db_entries(txn, DB_WAITING), 0);
+	return 0;
+}
+
+static void what_waits_too_long_leaves_the_store(void **state)
+{
+	in_update(*state, expire, NULL);
+}
+
+static int drop(struct txn *txn, void *arg, struct error *err)
+{
+	struct waiting w;
+
+	assert_ok(put_both(txn, arg, err), err);
+	assert_ok(waiting_drop(txn, 3, err), err);
+	assert_int_equal(db_entries(txn, DB_WAITING), 1);
+	assert_ok(waiting_get(txn, 4, 2000, &w, err), err);
+	assert_non_null(w.file[FILE_PRIVKEY]);
+	waiting_clear(&w);
+	return waiting_drop(txn, 3, err);
+}
+
+static void drop_takes_one_domain(void **state)
+{
+	in_update(*state, drop, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    store_test(what_waits_is_read_back),
+	    store_test(what_waits_too_long_counts_as_absent),
+	    store_test(what_waits_too_long_leaves_the_store),
+	    store_test(drop_takes_one_domain),
+	};
+
+	return cmocka_run_group_tests_name("waiting", tests, NULL, NULL);
+}
