@@ -54,7 +54,7 @@ static const struct kind kinds[] = {
     {"tls", WIRE_NEW_ORDER, WIRE_NEW_ORDER,
      "port 80 redirects to an https address that does not work: answer "
      "/.well-known/acme-challenge/ on port 80 itself"},
-    {"unauthorized", WIRE_NEW_ORDER, WIRE_NEW_ORDER, NULL},
+    {"unauthorized", WIRE_INPUT, WIRE_NEW_ORDER, NULL},
     {"incorrectResponse", WIRE_NEW_ORDER, WIRE_NEW_ORDER, NULL},
     {"conflict", WIRE_NEW_ORDER, WIRE_NEW_ORDER, NULL},
 };
