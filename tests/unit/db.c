@@ -32,6 +32,7 @@ ssize_t pwrite_of_lmdb(int fd, const void *data, size_t size, off_t at)
 struct fill {
 	size_t rows, size;
 	unsigned int runs;
+	uint64_t drawn;
 };
 
 /* `rows` rows of `size` bytes. */
@@ -133,8 +134,10 @@ static int nest(struct txn *txn, void *arg, struct error *err)
 
 	assert_ok(db_nested(txn, put_text, text_a, err), err);
 	assert_fails(EDOM, db_nested(txn, put_text_and_fail, text_b, err), err);
-	if (f)
+	if (f) {
+		assert_ok(db_count(txn, "nests", &f->drawn, err), err);
 		(void)db_nested(txn, fill, f, err);
+	}
 	error_clear(err);
 	return db_put(txn, DB_LIMITS, "outer", 5, "o", 2, err);
 }
@@ -179,6 +182,8 @@ static void map_grows_for_a_nested_change_whose_failure_is_ignored(void **state)
 	temp_store_open(t, &options);
 	in_update(t, nest, &f);
 	assert_int_equal(rows_of(t), 2002);
+	assert_true(f.runs > 1);
+	assert_int_equal(f.drawn, 1); /* what ran in the smaller map was not committed */
 }
 
 struct reader {
@@ -566,7 +571,8 @@ static void failed_commit_leaves_the_store_usable(void **state)
 	}
 }
 
-static bool fill_disk(const char *path)
+/* All but `left` bytes. */
+static bool fill_disk(const char *path, off_t left)
 {
 	static const char zero[4096];
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -575,18 +581,21 @@ static bool fill_disk(const char *path)
 	assert_true(fd >= 0);
 	while ((n = write(fd, zero, sizeof(zero))) > 0)
 		;
+	if (n == 0 || errno != ENOSPC ||
+	    ftruncate(fd, lseek(fd, 0, SEEK_CUR) - left) != 0)
+		left = -1;
 	close(fd);
-	return n < 0 && errno == ENOSPC;
+	return left >= 0;
 }
 
-static void full_disk_refuses_and_recovers(void **state)
+/* With a little room `left` a write is cut short, and without any it is refused. */
+static void refuse_and_recover(off_t left)
 {
 	const struct db_options options = {0};
 	struct fill f = {.rows = 100, .size = 3000};
 	struct temp_store t;
 	char filler[96];
 
-	(void)state;
 	temp_store_folder(&t);
 	if (mount("tmpfs", t.dir, "tmpfs", MS_NOSUID | MS_NODEV, "size=2m,mode=0700") !=
 	    0) {
@@ -596,7 +605,7 @@ static void full_disk_refuses_and_recovers(void **state)
 	snprintf(filler, sizeof(filler), "%s/filler", t.dir);
 	temp_store_open(&t, &options);
 	in_update(&t, put_text, text_a);
-	assert_true(fill_disk(filler));
+	assert_true(fill_disk(filler, left));
 	for (int i = 0; i < 3; i++) {
 		assert_fails(ENOSPC, db_update(t.db, fill, &f, &t.err), &t.err);
 		assert_text(&t, "key", "a");
@@ -611,6 +620,18 @@ static void full_disk_refuses_and_recovers(void **state)
 	temp_store_close(&t);
 	assert_int_equal(umount(t.dir), 0);
 	temp_store_remove(&t);
+}
+
+static void full_disk_refuses_and_recovers(void **state)
+{
+	(void)state;
+	refuse_and_recover(0);
+}
+
+static void disk_that_fills_up_in_a_commit_refuses_and_recovers(void **state)
+{
+	(void)state;
+	refuse_and_recover(40960);
 }
 
 /* What a process does that may not walk the path: it is put into the folder and opens
@@ -677,6 +698,7 @@ int main(void)
 	    store_test(a_key_that_is_too_long_is_refused),
 	    store_test(failed_commit_leaves_the_store_usable),
 	    cmocka_unit_test(full_disk_refuses_and_recovers),
+	    cmocka_unit_test(disk_that_fills_up_in_a_commit_refuses_and_recovers),
 	    cmocka_unit_test(dot_opens_below_a_folder_that_may_not_be_walked),
 	};
 
