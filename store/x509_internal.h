@@ -14,9 +14,9 @@
 
 /* "WHAT failed in the crypto library: …", EIO. */
 int x509_crypto_error(struct error *err, const char *what);
-X509 *x509_load(const struct pem_cert *cert);           /* NULL: does not parse */
-EVP_PKEY *x509_load_key(const struct secret *key);      /* NULL: does not parse */
-int64_t x509_time_s(const ASN1_TIME *time);             /* seconds since 1970 */
+X509 *x509_load(const struct pem_cert *cert);      /* NULL: does not parse */
+EVP_PKEY *x509_load_key(const struct secret *key); /* NULL: does not parse */
+int64_t x509_time_s(const ASN1_TIME *time);        /* seconds since 1970 */
 int x509_check_strength(EVP_PKEY *pkey, struct error *err);
 void x509_describe_key(EVP_PKEY *pkey, char *out, size_t room);
 /* The text of a dNSName or iPAddress; false for other kinds. */
