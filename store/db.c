@@ -636,7 +636,7 @@ int db_last(struct db_cursor *cursor, struct db_value *found_key,
 int db_count(struct txn *txn, const char *counter, uint64_t *value, struct error *err)
 {
 	unsigned char record[16];
-	struct db_value v;
+	struct db_value v = {0};
 	struct dec d;
 	struct enc e;
 	uint64_t n = 0;
