@@ -4,10 +4,10 @@
  *
  * confine_user() gives up root: groups, gid, uid, all capabilities, the bounding set;
  * PR_SET_NO_NEW_PRIVS, undumpable (so that a process of the same user can't read its
- * memory), SIGKILL when the supervisor dies. confine_rest() then takes away files (Landlock,
- * as far as the kernel has it) and system calls (libseccomp: a list of what is allowed; the
- * rest fails with EPERM, and execve, ptrace, mount, kexec, bpf and their like kill the
- * process). A kernel without Landlock is a warning, no error. */
+ * memory), SIGKILL when the supervisor dies. confine_rest() then takes away files
+ * (Landlock, as far as the kernel has it) and system calls (libseccomp: a list of what is
+ * allowed; the rest fails with EPERM, and execve, ptrace, mount, kexec, bpf and their
+ * like kill the process). A kernel without Landlock is a warning, no error. */
 #ifndef CERTFS_FS_CONFINE_H
 #define CERTFS_FS_CONFINE_H
 
@@ -23,14 +23,17 @@ struct confine_ids {
 
 /* `user`'s ids. ENOENT with the command that makes the user. */
 int confine_lookup(const char *user, struct confine_ids *ids, struct error *err);
-/* For the fs worker `supplementary` is the key group, -1 for none. */
+/* No group is kept: modes and owners of served files are checked by the kernel, the fs
+ * worker itself needs no part in them. */
 int confine_user(const struct confine_ids *ids, struct error *err);
 
 enum confine_role { CONFINE_FS, CONFINE_NET };
-/* CONFINE_FS: files only below `store_fd` (a folder), no sockets but those it has.
- * CONFINE_NET: reads what name resolution and TLS need (/etc/resolv.conf, /etc/hosts,
- * /etc/nsswitch.conf, /etc/ssl, /usr/lib, /run/systemd/resolve, and `roots_file`), TCP and
- * UDP outwards, no bind. */
+/* CONFINE_FS: files only below `store_fd` (a folder), /proc to read, no sockets but those
+ * it has.
+ * CONFINE_NET: reads what name resolution and TLS need (files of /etc, shared libraries,
+ * the system's roots, /run/systemd/resolve, and `roots_file`), TCP and UDP outwards, no
+ * bind. To be called by the first thread before it starts others: Landlock holds for the
+ * calling thread and those that it starts. */
 int confine_rest(enum confine_role role, int store_fd, const char *roots_file,
 		 const struct log *lg, struct error *err);
 

@@ -5,16 +5,19 @@
  * The supervisor makes the mapping (a memfd) and each fs worker maps it. The worker's
  * device thread reads(2) a request from /dev/fuse straight into the big slot and handles
  * it there; a request that must wait for the disk is first copied into a small slot and
- * waits there for the store thread. A slot is busy while the `len` of the fuse_in_header
- * at its start isn't 0: the kernel's copy sets it with the request itself (a flag set after
- * read(2) returns would come too late). It is cleared once the request is answered. A new
+ * waits there for the store thread. The big slot is busy while the `len` of the
+ * fuse_in_header at its start isn't 0: the kernel's copy sets it with the request itself
+ * (a flag set after read(2) returns would come too late). A small one is busy while its
+ * begun_ns isn't 0, which slot_copy() sets last (the data of a slot that nobody ever used
+ * is thus never touched, and takes no memory). Both are cleared once the request is
+ * answered. A new
  * worker answers what it finds busy before it reads on; a request found in two slots is
  * answered twice, which the kernel ignores (fs/fuse/dev.c: ENOENT).
  *
  * Blame: a request whose worker died while it was in work has `deaths` counted by
  * the supervisor. One that has seen SLOT_DEATHS is answered EIO by the next worker and
- * logged. A crash (a signal, a bad exit, a hang) always counts; SIGKILL from outside, which
- * may be an administrator's or the OOM killer's, counts for a request that was in
+ * logged. A crash (a signal, a bad exit, a hang) always counts; SIGKILL from outside,
+ * which may be an administrator's or the OOM killer's, counts for a request that was in
  * work for a second or more, so that a storm of kills blames nobody by chance.
  *
  * Also here: the kernel's FUSE_INIT, which every new worker is fed, and counters that
@@ -29,33 +32,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SLOTS_VERSION    1
-#define SLOT_MAX_WRITE   (128 * 1024)
-#define SLOT_BIG_SIZE    (SLOT_MAX_WRITE + 4096)
-#define SLOT_SMALL_SIZE  8192
-#define SLOTS_SMALL      1024
-#define SLOT_INIT_SIZE   8192
-#define SLOT_DEATHS      3
-#define SLOTS_OPCODES    64
-
-struct slot {
-	_Atomic uint64_t begun_ns; /* CLOCK_MONOTONIC when this worker took it up */
-	_Atomic uint32_t deaths;   /* workers that died with it in work */
-	uint32_t size;             /* of `data` */
-	unsigned char *data;       /* in this process' mapping */
-};
+#define SLOTS_VERSION   1
+#define SLOT_MAX_WRITE  (128 * 1024)
+#define SLOT_BIG_SIZE   (SLOT_MAX_WRITE + 4096)
+#define SLOT_SMALL_SIZE 8192
+#define SLOTS_SMALL     1024
+#define SLOT_INIT_SIZE  8192
+#define SLOT_DEATHS     3
+#define SLOTS_OPCODES   64
 
 struct slots; /* the mapping */
 
 /* Supervisor: a new mapping in a memfd. */
 int slots_create(struct slots **s, int *fd, struct error *err);
-/* A worker, or a supervisor that has just exec(2)ed itself: the mapping behind `fd`. EPROTO
- * when it is of another version or size. */
+/* A worker, or a supervisor that has just exec(2)ed itself: the mapping behind `fd`.
+ * EPROTO when it is of another version or size. */
 int slots_map(struct slots **s, int fd, struct error *err);
 void slots_unmap(struct slots *s);
 
-/* The connection's id: drawn at slots_create(), so that answers of an earlier mount are not
- * taken for ours. */
+/* The connection's id: drawn at slots_create(), so that answers of an earlier mount are
+ * not taken for ours. */
 uint64_t slots_connection(const struct slots *s);
 
 /* FUSE_INIT as the kernel sent it. 0 bytes: not there yet. */
@@ -64,10 +60,11 @@ const void *slots_init(const struct slots *s, size_t *size);
 
 /* The big slot, and small ones 0 … SLOTS_SMALL-1. */
 struct slot_ref {
-	unsigned char *data;
+	unsigned char *data; /* in this process' mapping */
 	size_t size;
-	_Atomic uint64_t *begun_ns;
-	_Atomic uint32_t *deaths;
+	_Atomic uint64_t
+	    *begun_ns; /* CLOCK_MONOTONIC when this worker took it up; 0: free */
+	_Atomic uint32_t *deaths; /* workers that died with it in work */
 };
 struct slot_ref slots_big(struct slots *s);
 struct slot_ref slots_small(struct slots *s, size_t index);
@@ -84,6 +81,9 @@ void slot_begin(struct slot_ref slot); /* stamps begun_ns */
 /* Supervisor: the age of the oldest busy slot in ns (0: none is busy), and what to write
  * into the log about it (opcode, node id). */
 uint64_t slots_oldest_ns(struct slots *s, uint32_t *opcode, uint64_t *node);
+/* The unique of the last request that the kernel gave: while requests wait and it stands
+ * still, nobody reads. */
+uint64_t slots_last_unique(struct slots *s);
 /* Supervisor, when a worker died: counts deaths as said above. */
 void slots_blame(struct slots *s, bool killed_from_outside);
 

@@ -3,10 +3,11 @@
 /* supervisor: the root process that mounts, and starts the workers again when they die.
  *
  * Holds: /dev/fuse, the slots, the listening sockets, root. Parses nothing of what comes
- * from outside, allocates nothing after its start, and waits in one poll(2) on a signalfd,
- * the workers' pidfds, their ready eventfds and one timer. A table says what each event
- * does in each state of a worker (s6-supervise). It never closes /dev/fuse and never uses
- * the mount itself: readers of a mount whose worker is dead wait for the next one.
+ * from outside, allocates nothing after its start, and waits in one poll(2) on a
+ * signalfd, the workers' pidfds, their ready eventfds and one timer. A table says what
+ * each event does in each state of a worker (s6-supervise). It never closes /dev/fuse and
+ * never uses the mount itself: readers of a mount whose worker is dead wait for the next
+ * one.
  *
  * Workers that die at once are started again at growing intervals, at most 5 s and below
  * the hang limit. SIGTERM or SIGINT: the fs worker is drained, the mount taken away, all
@@ -28,10 +29,10 @@ struct supervisor_options {
 	int ready_fd;           /* written once ("1") when the mount answers; -1: none */
 };
 
-/* Mounts, serves until SIGTERM, unmounts. 0 or -errno with a reason: not root, mountpoint is no
- * empty folder (a dead mount there is cleaned up first), store locked, address in use,
- * users missing, /dev/fuse missing. On any failure nothing is left behind: what it changed
- * (the folder's mode) is as it was. */
+/* Mounts, serves until SIGTERM, unmounts. 0 or -errno with a reason: not root, mountpoint
+ * is no empty folder (a dead mount there is cleaned up first), store locked, address in
+ * use, users missing, /dev/fuse missing. On any failure nothing is left behind: what it
+ * changed (the folder's mode) is as it was. */
 int supervisor_run(const struct supervisor_options *options, struct error *err);
 
 #endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+#include "fs/child.h"
+#include "acme/net.h"
+#include "fs/confine.h"
+#include "fs/exit_status.h"
+#include "fs/spawn.h"
+#include "fs/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+struct child {
+	enum confine_role role;
+	struct config *cfg;
+	struct log lg;
+	struct confine_ids ids;
+	int store_fd; /* fs */
+	bool serves;
+};
+
+/* worker_run() and net_run() call it once they have opened what they need. */
+static int confine(void *ctx, struct error *err)
+{
+	struct child *c = ctx;
+	int rc = confine_rest(c->role, c->store_fd, c->cfg->roots_file, &c->lg, err);
+	if (rc < 0 || c->role == CONFINE_FS)
+		return rc;
+	const uint64_t one = 1;
+	if (write(CHILD_FD_READY, &one, sizeof(one)) != (ssize_t)sizeof(one))
+		return error_set(err, errno, "cannot tell the supervisor: %s",
+				 strerror(errno));
+	c->serves = true;
+	return 0;
+}
+
+static int drop_root(struct child *c, struct error *err)
+{
+	int rc = confine_user(&c->ids, err);
+	if (rc < 0)
+		return rc;
+	/* The supervisor may have died before we asked to die with it. */
+	const char *supervisor = getenv("CERTFS_SUPERVISOR");
+	if (!supervisor || strtol(supervisor, NULL, 10) != (long)getppid())
+		return error_set(err, ESRCH, "the supervisor is gone");
+	return 0;
+}
+
+static gid_t key_group(const struct child *c)
+{
+	const struct group *group = getgrnam(c->cfg->key_group);
+	if (group)
+		return group->gr_gid;
+	log_warning(
+	    &c->lg, NULL,
+	    "there is no group %s (key-group in [certfs]): keys are readable by root "
+	    "only; make it with: groupadd --system %s",
+	    c->cfg->key_group, c->cfg->key_group);
+	return 0;
+}
+
+/* The worker works in ".": its user need not be able to walk the path. */
+static int enter_store(struct child *c, struct error *err)
+{
+	c->store_fd = open(c->cfg->store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (c->store_fd < 0 || fchdir(c->store_fd) != 0)
+		return error_set(err, errno, "cannot enter the store %s: %s",
+				 c->cfg->store, strerror(errno));
+	return 0;
+}
+
+static int run_fs(struct child *c, struct error *err)
+{
+	c->role = CONFINE_FS;
+	log_init(&c->lg, "fs", c->cfg->log_level);
+	int rc = confine_lookup(c->cfg->fs_user, &c->ids, err);
+	gid_t keys = rc == 0 ? key_group(c) : 0;
+	if (rc == 0)
+		rc = enter_store(c, err);
+	if (rc == 0)
+		rc = drop_root(c, err);
+	if (rc < 0)
+		return rc;
+	const struct worker_options options = {.cfg = c->cfg,
+					       .lg = &c->lg,
+					       .fuse_fd = CHILD_FD_FUSE,
+					       .slots_fd = CHILD_FD_SLOTS,
+					       .link_fd = CHILD_FD_LINK,
+					       .ready_fd = CHILD_FD_READY,
+					       .key_gid = keys,
+					       .confine = confine,
+					       .confine_ctx = c};
+	return worker_run(&options, err);
+}
+
+static size_t listen_count(void)
+{
+	const char *text = getenv("CERTFS_LISTEN");
+	unsigned long count = text ? strtoul(text, NULL, 10) : 0;
+	return count > CONFIG_LIST_MAX ? CONFIG_LIST_MAX : (size_t)count;
+}
+
+static int run_net(struct child *c, struct error *err)
+{
+	c->role = CONFINE_NET;
+	log_init(&c->lg, "net", c->cfg->log_level);
+	int listen_fds[CONFIG_LIST_MAX];
+	size_t count = listen_count();
+	sigset_t term;
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	int rc = confine_lookup(c->cfg->net_user, &c->ids, err);
+	if (rc == 0)
+		rc = drop_root(c, err);
+	if (rc < 0)
+		return rc;
+	if (chdir("/") != 0)
+		return error_set(err, errno, "chdir: %s", strerror(errno));
+	int signal_fd = signalfd(-1, &term, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signal_fd < 0)
+		return error_set(err, errno, "signalfd: %s", strerror(errno));
+	for (size_t i = 0; i < count; i++)
+		listen_fds[i] = CHILD_FD_LISTEN + (int)i;
+	const struct net_options options = {.cfg = c->cfg,
+					    .lg = &c->lg,
+					    .link_fd = CHILD_FD_LINK,
+					    .signal_fd = signal_fd,
+					    .listen_fds = listen_fds,
+					    .listen_count = count,
+					    .confine = confine,
+					    .confine_ctx = c};
+	rc = net_run(&options, err);
+	close(signal_fd);
+	return rc;
+}
+
+static int run(struct child *c, const char *kind, struct error *err)
+{
+	const char *path = getenv("CERTFS_CONF");
+	bool fs = strcmp(kind, "fs") == 0;
+	if (!fs && strcmp(kind, "net") != 0)
+		return error_set(err, EINVAL, "CERTFS_CHILD=%s: there is no such worker",
+				 kind);
+	prctl(PR_SET_NAME, fs ? "certfs: fs" : "certfs: net", 0, 0, 0);
+	int rc = config_load(path && *path ? path : NULL, &c->cfg, err);
+	if (rc < 0)
+		return rc;
+	/* While openssl.cnf can still be read. */
+	if (OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL) != 1)
+		return error_set(err, EINVAL,
+				 "OpenSSL can't be initialised: see openssl.cnf");
+	return fs ? run_fs(c, err) : run_net(c, err);
+}
+
+bool child_main(int *exit_status)
+{
+	const char *kind = getenv("CERTFS_CHILD");
+	if (!kind)
+		return false;
+	struct error err = {0};
+	struct child c = {.store_fd = -1};
+	sigset_t term;
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	/* exec(2)'s dup2(2) took the flag away, and no process shall inherit them. */
+	for (int fd = CHILD_FD_FUSE; fd < CHILD_FD_LISTEN + (int)listen_count(); fd++)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	int rc = run(&c, kind, &err);
+	if (rc < 0)
+		reason_write(CHILD_FD_REASON, &err);
+	config_free(c.cfg);
+	if (c.store_fd >= 0)
+		close(c.store_fd);
+	*exit_status = exit_status_of(-rc);
+	return true;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+/* landlock: which files, and which TCP ports, a worker may still reach.
+ *
+ * Rules are given to inodes, not to names: a file that is replaced by rename(2) falls out
+ * of a rule of its own, and stays in the rule of its folder. What the running kernel
+ * doesn't know is left out; without Landlock there is a warning. It holds for the calling
+ * thread and for those that it starts from now on. */
+#ifndef CERTFS_FS_LANDLOCK_H
+#define CERTFS_FS_LANDLOCK_H
+
+#include "fs/confine.h"
+
+int landlock_confine(enum confine_role role, int store_fd, const char *roots_file,
+		     const struct log *lg, struct error *err);
+
+#endif

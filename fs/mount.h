@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+/* mount: the mount itself, without a server behind it.
+ *
+ * mount_open() makes the folder beneath 0555 (so that nothing falls into it while nothing
+ * is mounted there), mounts, and reads the kernel's FUSE_INIT into the slots. From then
+ * on the mount stands for as long as `fuse_fd` is open in some process, whether anybody
+ * answers or not. mount_close() takes it away and puts the folder's mode back.
+ *
+ * A certfs mount whose processes are all gone answers ENOTCONN to everyone; mount_open()
+ * unmounts it first. */
+#ifndef CERTFS_FS_MOUNT_H
+#define CERTFS_FS_MOUNT_H
+
+#include "fs/slots.h"
+#include "store/error.h"
+#include "store/log.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct mount {
+	const struct log *lg;
+	const char *point;
+	int fuse_fd;   /* O_NONBLOCK; -1 before and after */
+	int folder_fd; /* the folder beneath */
+	mode_t mode;   /* that it had */
+	bool mode_changed;
+	bool mounted;
+};
+
+/* `point` is absolute and free of symlinks, and stays with the caller. EPERM: not root;
+ * ENOENT, ENOTDIR, ENOTEMPTY: the folder; EBUSY: a living certfs is mounted there. */
+int mount_open(struct mount *m, const char *point, struct slots *slots,
+	       const struct log *lg, struct error *err);
+
+/* Whether the connection is over (`revents` of fuse_fd: POLLERR). ECONNABORTED when the
+ * mount is still there, dead; 0 when someone unmounted it. */
+int mount_ended(struct mount *m, struct error *err);
+
+/* Callable at any time, twice too. Files that are still open go on failing with ENOTCONN.
+ */
+void mount_close(struct mount *m);
+
+#endif
