@@ -249,9 +249,9 @@ int pem_parse(const void *data, size_t size, struct pem *out, struct error *err)
 	if (size > PEM_FILE_MAX)
 		return error_set(err, EFBIG,
 				 "a file of more than 1 MiB is no certificate");
-	enum pem_state state = pem_state(data, size);
-	if (size == 0)
+	if (!data || size == 0)
 		return error_set(err, EBADMSG, "it is empty");
+	enum pem_state state = pem_state(data, size);
 	if (state == PEM_EMPTY)
 		return refuse_no_block(data, size, err);
 	if (memchr(data, '\0', size))
