@@ -180,7 +180,8 @@ static int serve(const struct config *cfg, const char *mountpoint, const char *b
 	if (chdir("/") != 0)
 		return error_set(err, errno, "chdir: %s", strerror(errno));
 	int rc = supervisor_run(&options, err);
-	if (rc < 0)
+	/* In the foreground without a journal the caller's complaint says it. */
+	if (rc < 0 && (ready_fd >= 0 || lg.journal))
 		log_error(&lg, NULL, "certfs ends: %s", err->text);
 	return rc;
 }
@@ -208,8 +209,9 @@ static int wait_for_daemon(int fd, const char *mountpoint, struct error *err)
 	return -why.code;
 }
 
+/* In both processes; `*daemon` is true in the one that served. */
 static int daemonize(const struct config *cfg, const char *mountpoint, const char *binary,
-		     struct error *err)
+		     bool *daemon, struct error *err)
 {
 	int ready[2];
 	struct stat st;
@@ -223,6 +225,7 @@ static int daemonize(const struct config *cfg, const char *mountpoint, const cha
 		return rc;
 	}
 	if (pid == 0) {
+		*daemon = true;
 		close(ready[0]);
 		leave_terminal();
 		int rc = serve(cfg, mountpoint, binary, ready[1], err);
@@ -245,6 +248,7 @@ int command_mount(int argc, char **argv)
 	struct arguments a = {0};
 	struct error err = {0};
 	struct config *cfg = NULL;
+	bool daemon = false;
 	char mountpoint[PATH_MAX], binary[PATH_MAX], conf[PATH_MAX];
 	int status = parse(&a, argc, argv);
 	if (status != EX_OK)
@@ -266,7 +270,9 @@ int command_mount(int argc, char **argv)
 	}
 	if (rc == 0 && !a.fake)
 		rc = a.foreground ? serve(cfg, mountpoint, binary, -1, &err)
-				  : daemonize(cfg, mountpoint, binary, &err);
+				  : daemonize(cfg, mountpoint, binary, &daemon, &err);
 	config_free(cfg);
+	if (daemon)
+		return exit_status_of(-rc);
 	return rc < 0 ? complain(&err) : EX_OK;
 }

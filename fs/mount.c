@@ -164,20 +164,23 @@ static int read_init(struct mount *m, struct slots *slots, struct error *err)
 	return 0;
 }
 
-int mount_open(struct mount *m, const char *point, struct slots *slots,
-	       const struct log *lg, struct error *err)
+int mount_check(struct mount *m, const char *point, const struct log *lg,
+		struct error *err)
 {
 	*m = (struct mount){.lg = lg, .point = point, .fuse_fd = -1, .folder_fd = -1};
-	int rc = 0;
-	if (geteuid() != 0)
-		return error_set(err, EPERM, "only root can mount certfs");
-	rc = unmount_dead(point, lg, err);
+	int rc = unmount_dead(point, lg, err);
 	if (rc == 0)
 		rc = folder_open(m, err);
 	if (rc == 0)
 		rc = fuse_open(m, err);
-	if (rc == 0)
-		rc = mount_folder(m, err);
+	if (rc < 0)
+		mount_close(m);
+	return rc;
+}
+
+int mount_open(struct mount *m, struct slots *slots, struct error *err)
+{
+	int rc = mount_folder(m, err);
 	if (rc == 0)
 		rc = read_init(m, slots, err);
 	if (rc < 0)

@@ -29,10 +29,13 @@ struct mount {
 	bool mounted;
 };
 
-/* `point` is absolute and free of symlinks, and stays with the caller. EPERM: not root;
- * ENOENT, ENOTDIR, ENOTEMPTY: the folder; EBUSY: a living certfs is mounted there. */
-int mount_open(struct mount *m, const char *point, struct slots *slots,
-	       const struct log *lg, struct error *err);
+/* Whether something can be mounted there; changes nothing but takes a dead mount away.
+ * `point` is absolute and free of symlinks, and stays with the caller. ENOENT, ENOTDIR,
+ * ENOTEMPTY: the folder; EBUSY: a living certfs is mounted there. */
+int mount_check(struct mount *m, const char *point, const struct log *lg,
+		struct error *err);
+/* After mount_check(). */
+int mount_open(struct mount *m, struct slots *slots, struct error *err);
 
 /* Whether the connection is over (`revents` of fuse_fd: POLLERR). ECONNABORTED when the
  * mount is still there, dead; 0 when someone unmounted it. */

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+/* supervisor_internal: what the supervisor knows, for the two files that it is made of:
+ * supervisor.c is the table and the loop, supervisor_setup.c opens and closes. */
+#ifndef CERTFS_FS_SUPERVISOR_INTERNAL_H
+#define CERTFS_FS_SUPERVISOR_INTERNAL_H
+
+#include "fs/listen.h"
+#include "fs/mount.h"
+#include "fs/slots.h"
+#include "fs/spawn.h"
+#include "fs/supervisor.h"
+
+#include <signal.h>
+#include <stdint.h>
+
+#define NS_PER_MS    UINT64_C(1000000)
+#define NS_PER_S     UINT64_C(1000000000)
+#define UNREAPED_MAX 8
+
+enum state {
+	STATE_WAITING,  /* for its back-off */
+	STATE_STARTING, /* until it says that it serves */
+	STATE_SERVING,
+	STATE_DRAINING, /* SIGTERM was sent */
+	STATE_KILLED,   /* SIGKILL was sent */
+	STATE_DONE,     /* for good */
+	STATES
+};
+
+struct child {
+	const char *name;
+	enum slots_worker which;
+	enum state state;
+	pid_t pid;
+	int pidfd;
+	int ready_fd;
+	int reason[2];
+	struct spawn spawn;
+	uint64_t deadline_ns; /* 0: none */
+	uint64_t started_ns;
+	uint64_t zombie_ns; /* since when its first thread is seen dead */
+	uint64_t window_ns; /* first death of the window */
+	uint32_t window_deaths;
+	uint32_t step; /* of the back-off */
+	uint32_t deaths;
+	bool served, ever_served;
+	bool hung; /* we killed it */
+};
+
+struct unreaped {
+	pid_t pid;
+	int pidfd;
+};
+
+enum { FS, NET, CHILDREN };
+
+struct supervisor {
+	const struct supervisor_options *options;
+	const struct log *lg;
+	struct error *err;
+	struct mount mount;
+	struct slots *slots;
+	struct listeners listeners;
+	struct child child[CHILDREN];
+	struct unreaped unreaped[UNREAPED_MAX];
+	int slots_fd, link[2], signal_fd, timer_fd;
+	uint64_t limit_ns;
+	uint64_t tick_ns;    /* the next one */
+	uint64_t stalled_ns; /* since when requests wait and none is read */
+	uint64_t last_unique;
+	bool stopping, reloading, announced, watchdog;
+	int failed; /* what supervisor_run() returns */
+	sigset_t old_mask;
+};
+
+/* Everything that needs no decision: users, store, sockets, slots, the mount. What was
+ * opened before a failure is closed by supervisor_clear(). */
+void supervisor_init(struct supervisor *sup, const struct supervisor_options *options,
+		     struct error *err);
+int supervisor_prepare(struct supervisor *sup, struct error *err);
+void supervisor_clear(struct supervisor *sup);
+
+#endif

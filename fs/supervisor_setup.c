@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+#include "fs/confine.h"
+#include "fs/folder.h"
+#include "fs/hang.h"
+#include "fs/supervisor_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#define LINK_BUFFER (4 * 1024 * 1024)
+
+static int open_link(struct supervisor *sup, struct error *err)
+{
+	const int size = LINK_BUFFER;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sup->link) != 0)
+		return error_set(err, errno, "socketpair: %s", strerror(errno));
+	for (size_t i = 0; i < 2; i++)
+		if (setsockopt(sup->link[i], SOL_SOCKET, SO_SNDBUFFORCE, &size,
+			       sizeof(size)) != 0 &&
+		    setsockopt(sup->link[i], SOL_SOCKET, SO_SNDBUF, &size,
+			       sizeof(size)) != 0)
+			return error_set(err, errno, "SO_SNDBUF: %s", strerror(errno));
+	return 0;
+}
+
+static int open_waits(struct supervisor *sup, struct error *err)
+{
+	sigset_t mask;
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) != 0)
+		return error_set(err, errno, "sigprocmask: %s", strerror(errno));
+	signal(SIGPIPE, SIG_IGN);
+	sup->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	sup->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (sup->signal_fd < 0 || sup->timer_fd < 0)
+		return error_set(err, errno, "cannot wait for events: %s",
+				 strerror(errno));
+	return 0;
+}
+
+static int child_init(struct supervisor *sup, struct child *c, const char *kind,
+		      struct error *err)
+{
+	const struct config *cfg = sup->options->cfg;
+	c->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->ready_fd < 0 || pipe2(c->reason, O_CLOEXEC | O_NONBLOCK) != 0)
+		return error_set(err, errno, "cannot make a pipe: %s", strerror(errno));
+	int rc = spawn_env_init(&c->spawn.env, err);
+	if (rc == 0)
+		rc = spawn_env_add(&c->spawn.env, err, "CERTFS_CHILD=%s", kind);
+	if (rc == 0)
+		rc = spawn_env_add(&c->spawn.env, err, "CERTFS_CONF=%s",
+				   cfg->path ? cfg->path : "");
+	if (rc == 0)
+		rc = spawn_env_add(&c->spawn.env, err, "CERTFS_LISTEN=%zu",
+				   sup->listeners.count);
+	if (rc == 0)
+		rc = spawn_env_add(&c->spawn.env, err, "CERTFS_SUPERVISOR=%d",
+				   (int)getpid());
+	c->spawn.binary = sup->options->binary;
+	c->spawn.reason_fd = c->reason[1];
+	return rc;
+}
+
+/* In the order of child.h. */
+static int children_init(struct supervisor *sup, struct error *err)
+{
+	struct child *fs = &sup->child[FS], *net = &sup->child[NET];
+	int rc = child_init(sup, fs, "fs", err);
+	if (rc == 0)
+		rc = child_init(sup, net, "net", err);
+	if (rc < 0)
+		return rc;
+	const int fs_fd[] = {sup->mount.fuse_fd, sup->slots_fd, sup->link[0],
+			     fs->ready_fd, fs->reason[1]};
+	const int net_fd[] = {-1, -1, sup->link[1], net->ready_fd, net->reason[1]};
+	fs->spawn.title = "certfs: fs";
+	net->spawn.title = "certfs: net";
+	memcpy(fs->spawn.fd, fs_fd, sizeof(fs_fd));
+	memcpy(net->spawn.fd, net_fd, sizeof(net_fd));
+	fs->spawn.fds = net->spawn.fds = sizeof(net_fd) / sizeof(net_fd[0]);
+	for (size_t i = 0; i < sup->listeners.count; i++)
+		net->spawn.fd[net->spawn.fds++] = sup->listeners.fd[i];
+	return 0;
+}
+
+void supervisor_init(struct supervisor *sup, const struct supervisor_options *options,
+		     struct error *err)
+{
+	uint64_t watchdog_us;
+	*sup = (struct supervisor){.options = options, .lg = options->lg, .err = err};
+	sup->slots_fd = sup->signal_fd = sup->timer_fd = sup->link[0] = sup->link[1] = -1;
+	sup->mount = (struct mount){.fuse_fd = -1, .folder_fd = -1};
+	for (size_t i = 0; i < CHILDREN; i++)
+		sup->child[i] =
+		    (struct child){.pidfd = -1, .ready_fd = -1, .reason = {-1, -1}};
+	sup->child[FS].name = "fs";
+	sup->child[FS].which = SLOTS_FS;
+	sup->child[NET].name = "net";
+	sup->child[NET].which = SLOTS_NET;
+	for (size_t i = 0; i < UNREAPED_MAX; i++)
+		sup->unreaped[i].pidfd = -1;
+	sup->limit_ns = hang_limit_s(options->cfg->hang_limit_s) * NS_PER_S;
+	sup->watchdog = sd_watchdog_enabled(0, &watchdog_us) > 0;
+	sigprocmask(SIG_SETMASK, NULL, &sup->old_mask);
+	prctl(PR_SET_NAME, "certfs", 0, 0, 0);
+}
+
+int supervisor_prepare(struct supervisor *sup, struct error *err)
+{
+	const struct config *cfg = sup->options->cfg;
+	struct confine_ids fs_user, net_user;
+	if (geteuid() != 0)
+		return error_set(err, EPERM, "only root can mount certfs");
+	int rc = mount_check(&sup->mount, sup->options->mountpoint, sup->lg, err);
+	if (rc == 0)
+		rc = confine_lookup(cfg->fs_user, &fs_user, err);
+	if (rc == 0)
+		rc = confine_lookup(cfg->net_user, &net_user, err);
+	if (rc == 0)
+		rc = folder_prepare(cfg->store, &fs_user, err);
+	if (rc == 0)
+		rc = open_waits(sup, err);
+	if (rc == 0)
+		rc = listen_open(&sup->listeners, &cfg->listen, sup->lg, err);
+	if (rc == 0)
+		rc = open_link(sup, err);
+	if (rc == 0)
+		rc = slots_create(&sup->slots, &sup->slots_fd, err);
+	if (rc == 0)
+		rc = mount_open(&sup->mount, sup->slots, err);
+	if (rc == 0)
+		rc = children_init(sup, err);
+	return rc;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void supervisor_clear(struct supervisor *sup)
+{
+	mount_close(&sup->mount);
+	listen_close(&sup->listeners);
+	slots_unmap(sup->slots);
+	for (size_t i = 0; i < CHILDREN; i++) {
+		close_fd(sup->child[i].ready_fd);
+		close_fd(sup->child[i].reason[0]);
+		close_fd(sup->child[i].reason[1]);
+		spawn_env_clear(&sup->child[i].spawn.env);
+	}
+	for (size_t i = 0; i < UNREAPED_MAX; i++)
+		close_fd(sup->unreaped[i].pidfd);
+	close_fd(sup->slots_fd);
+	close_fd(sup->link[0]);
+	close_fd(sup->link[1]);
+	close_fd(sup->signal_fd);
+	close_fd(sup->timer_fd);
+	sigprocmask(SIG_SETMASK, &sup->old_mask, NULL);
+}
