@@ -66,6 +66,9 @@ int engine_touch_in(struct txn *txn, uint32_t number, int64_t now_s, struct erro
  * engine goes through all of them, in the background. */
 int engine_touch_all_in(struct engine *e, struct txn *txn, struct error *err);
 
+/* rm of a custom certificate takes effect after this many seconds (domain.remove_custom_s). */
+#define ENGINE_REMOVAL_S 5
+
 /* `touch cert.pem`: renew now, whatever the back-off says; EPERM with a reason where a custom
  * certificate is in force or no CA can certify the name. */
 int engine_renew_in(struct engine *e, struct txn *txn, uint32_t number, struct error *err);

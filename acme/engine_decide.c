@@ -374,6 +374,29 @@ static bool order_blocked(const struct engine *e, const struct domain *d,
 	return false;
 }
 
+/* rm of a custom certificate, once its few seconds are over. A clock that was set back
+ * must not keep it for long. */
+static int removal_in(struct txn *txn, struct domain *d, int64_t now_s, struct error *err)
+{
+	int rc;
+
+	if (d->remove_custom_s == 0 || (now_s < d->remove_custom_s &&
+					d->remove_custom_s <= now_s + ENGINE_REMOVAL_S))
+		return 0;
+	d->remove_custom_s = 0;
+	rc = domain_put(txn, d, err);
+	if (rc == 0)
+		rc = current_drop_custom(txn, d->number, err);
+	if (rc == -ENOENT) {
+		error_clear(err);
+		return 0;
+	}
+	if (rc == 0)
+		rc = event_add(txn, EVENT_REMOVED, d->number, now_s, err,
+			       "the custom certificate was taken away");
+	return rc;
+}
+
 static int directory_in(struct engine *e, struct txn *txn, struct domain *d,
 			int64_t now_s, struct decision *out, struct error *err)
 {
@@ -384,6 +407,9 @@ static int directory_in(struct engine *e, struct txn *txn, struct domain *d,
 	int rc;
 
 	choice.look_at_s = INT64_MAX;
+	rc = removal_in(txn, d, now_s, err);
+	if (rc)
+		return rc;
 	rc = generation_fallback(txn, d->number, now_s, e->cfg->keep, &changed, &until_s,
 				 err);
 	if (rc == 0 && changed)
@@ -392,6 +418,8 @@ static int directory_in(struct engine *e, struct txn *txn, struct domain *d,
 		rc = choice_in(txn, d->number, &choice, err);
 	if (rc)
 		return rc;
+	if (d->remove_custom_s)
+		sooner(&choice.look_at_s, d->remove_custom_s, now_s);
 	if (until_s != INT64_MAX)
 		sooner(&choice.look_at_s, until_s > now_s ? until_s : now_s + AGAIN_S,
 		       now_s);

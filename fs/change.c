@@ -112,6 +112,11 @@ static int do_rmdir(struct item *item, struct txn *txn, struct error *err)
 	struct domain d;
 	int64_t now_s = clock_now_s(item->fs->clk);
 	int r = domain_find(txn, item->name, &d, err);
+	/* `rm -r DIR` unlinked the files first: the certificate is kept all the same. */
+	if (r == 0 && d.remove_custom_s) {
+		d.remove_custom_s = 0;
+		r = domain_put(txn, &d, err);
+	}
 	if (r == 0)
 		r = domain_retire(txn, d.number, now_s, err);
 	if (r == 0)
@@ -154,27 +159,24 @@ static int do_unalias(struct item *item, struct txn *txn, struct error *err)
 	return r;
 }
 
-static int do_drop_custom(struct item *item, struct txn *txn, struct error *err)
+/* Taken away some seconds later: an unlink and a create of the name are one replacement,
+ * and when the new file is refused the old pair stands. The engine does it (removal is
+ * due). */
+static int do_remove_custom(struct item *item, struct txn *txn, struct error *err)
 {
 	struct current c;
-	bool changed;
-	int64_t until_s, now_s = clock_now_s(item->fs->clk);
+	struct domain d;
+	int64_t now_s = clock_now_s(item->fs->clk);
 	int r = current_get(txn, item->number, &c, err);
 	if (r < 0 || c.newest[SOURCE_CUSTOM] == 0)
 		return r; /* nothing to take away: `rm -r DIR` means rmdir */
-	r = current_drop_custom(txn, item->number, err);
-	if (r == 0)
-		r = generation_fallback(txn, item->number, now_s, item->fs->cfg->keep,
-					&changed, &until_s, err);
-	if (r == 0)
-		r = event_add(txn, EVENT_REMOVED, item->number, now_s, err,
-			      "the custom certificate was taken away by uid %u",
-			      item->uid);
+	r = domain_get(txn, item->number, &d, err);
+	if (r == 0) {
+		d.remove_custom_s = now_s + ENGINE_REMOVAL_S;
+		r = domain_put(txn, &d, err);
+	}
 	if (r == 0)
 		r = engine_touch_in(txn, item->number, now_s, err);
-	if (r == 0)
-		r = changed_mark(txn, item->number, &item->serial_changed, err);
-	item->changed = item->number;
 	return r;
 }
 
@@ -194,7 +196,10 @@ void change_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, 0); /* status, policy: they are always there */
 		return;
 	}
-	struct item *item = named_item(req, name, number ? do_drop_custom : do_unalias);
+	if (number != 0)
+		gone_note(&fs->gone, fuse_req_ctx(req)->pid, number, file_kind_of(name),
+			  fs_now_ms());
+	struct item *item = named_item(req, name, number ? do_remove_custom : do_unalias);
 	if (!item)
 		return;
 	item->number = number;
@@ -273,7 +278,7 @@ static void rename_scratch(fuse_req_t req, uint32_t number, const char *from,
 			   const char *to)
 {
 	struct fs *fs = fs_of(req);
-	struct scratch_info info = { 0 };
+	struct scratch_info info = {0};
 	enum file_kind kind = file_kind_of(to);
 	if (!scratch_find(fs->scratch, number, from, &info)) {
 		/* Of a dead worker, or this is the repeat of one that was done. */

@@ -13,12 +13,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 void fs_refuse(fuse_req_t req, const struct error *err)
 {
 	log_notice(fs_of(req)->lg, NULL, "refused: %s", err->text);
 	fuse_reply_err(req, err->code);
+}
+
+int64_t fs_now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 static void on_init(void *userdata, struct fuse_conn_info *conn)

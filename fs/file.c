@@ -14,13 +14,6 @@
 #include <string.h>
 #include <time.h>
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static bool wants_write(const struct fuse_file_info *fi)
 {
 	return (fi->flags & O_ACCMODE) != O_RDONLY;
@@ -47,12 +40,36 @@ static int open_served(fuse_req_t req, struct txn *txn, const struct node *n,
 	if (r < 0)
 		return r;
 	if (!pairs_open(fs->pairs, fuse_req_ctx(req)->pid, n->number, n->gen, c.served,
-			now_ms()))
+			fs_now_ms()))
 		return error_set(err, ESTALE, "generation %u is served", c.served);
 	note_read(fs, txn, n);
 	fi->keep_cache = 1;
 	fi->noflush = 1;
 	return 0;
+}
+
+static int do_keep_custom(struct item *item, struct txn *txn, struct error *err)
+{
+	struct domain d;
+	int r = domain_get(txn, item->number, &d, err);
+	if (r < 0)
+		return r;
+	d.remove_custom_s = 0;
+	return domain_put(txn, &d, err);
+}
+
+/* A file that was unlinked is written again: a replacement, and no removal. */
+static void keep_custom(struct fs *fs, struct txn *txn, uint32_t number)
+{
+	struct domain d;
+	struct error err;
+	if (domain_get(txn, number, &d, &err) < 0 || !d.remove_custom_s)
+		return;
+	struct item *item = work_item(fs, NULL, do_keep_custom);
+	if (!item)
+		return;
+	item->number = number;
+	work_submit(item);
 }
 
 /* Without O_TRUNC a writer goes on from what is there (`>>`, an editor that truncates
@@ -72,6 +89,9 @@ static int open_for_write(fuse_req_t req, struct txn *txn, const struct node *n,
 	if (!h)
 		return error_set(err, ENFILE, "%d files are open for writing",
 				 HANDLES_MAX);
+	keep_custom(fs, txn, n->number);
+	gone_forget(&fs->gone, fuse_req_ctx(req)->pid, n->number,
+		    (enum file_kind)n->index);
 	h->writing = true;
 	h->number = n->number;
 	h->kind = (enum file_kind)n->index;
@@ -136,6 +156,8 @@ void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
+	if (tree_is_page(&n))
+		db_usage(fs->db, &fs->usage);
 	if (db_read_begin(fs->db, &txn, &err) < 0) {
 		fs_refuse(req, &err);
 		return;

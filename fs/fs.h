@@ -10,6 +10,7 @@
 
 #include "fs/compat.h"
 #include "fs/handle.h"
+#include "fs/gone.h"
 #include "fs/node.h"
 #include "fs/pairs.h"
 #include "fs/scratch.h"
@@ -34,6 +35,8 @@ struct fs {
 	struct scratch *scratch;
 	struct handles *handles;
 	struct pairs *pairs;
+	struct gone gone;
+	struct db_usage usage; /* as of the request in hand: may not be read within a transaction */
 	struct work *work;
 	struct notify *notify;
 	struct slot_ref request; /* the request in the device thread's hands */
@@ -47,6 +50,9 @@ static inline struct fs *fs_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
 }
+
+/* An even clock, in ms. */
+int64_t fs_now_ms(void);
 
 /* Logs `err` and answers the request with its code. */
 void fs_refuse(fuse_req_t req, const struct error *err);

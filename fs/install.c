@@ -189,6 +189,7 @@ static int note_served(struct making *m, struct item *item, struct txn *txn, uin
 	item->changed = item->number;
 	item->served_changed = changed;
 	m->domain.refused[0] = '\0';
+	m->domain.remove_custom_s = 0;
 	m->domain.changed_s = m->now_s;
 	if (item->mode != OWNER_KEEP)
 		m->domain.file[item->kind].mode = item->mode & 07777;

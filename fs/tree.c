@@ -26,8 +26,10 @@ int tree_page(struct fs *fs, struct txn *txn, const struct node *node,
 	char *text = NULL;
 	size_t size = 0;
 	int r;
-	struct status_context ctx = {
-	    .cfg = fs->cfg, .now_s = clock_now_s(fs->clk), .slots = fs->slots};
+	struct status_context ctx = {.cfg = fs->cfg,
+				     .now_s = clock_now_s(fs->clk),
+				     .slots = fs->slots,
+				     .usage = fs->usage};
 	if (node->kind == NODE_STATUS)
 		r = status_page(&ctx, txn, node->number, &text, &size, err);
 	else if (node->kind == NODE_STATUS_JSON)
@@ -340,13 +342,6 @@ int tree_entry(struct fs *fs, struct txn *txn, uint64_t id,
 	return tree_attr(fs, txn, id, &entry->attr, err);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* What a reader within a promise must be led to (pairs.h). */
 static uint32_t promised(fuse_req_t req, struct txn *txn, fuse_ino_t parent,
 			 const char *name)
@@ -359,7 +354,7 @@ static uint32_t promised(fuse_req_t req, struct txn *txn, fuse_ino_t parent,
 	    file_kind_of(name) == FILE_KINDS || current_get(txn, n.number, &c, &err) < 0)
 		return 0;
 	return pairs_lookup(fs->pairs, fuse_req_ctx(req)->pid, n.number, c.served,
-			    now_ms());
+			    fs_now_ms());
 }
 
 void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -374,7 +369,15 @@ void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fs_refuse(req, &err);
 		return;
 	}
-	r = tree_find(fs, txn, parent, name, promised(req, txn, parent, name), &id, &err);
+	struct node dir;
+	if (node_of(parent, &dir) && dir.kind == NODE_DIR &&
+	    file_kind_of(name) != FILE_KINDS &&
+	    gone_has(&fs->gone, fuse_req_ctx(req)->pid, dir.number, file_kind_of(name),
+		     fs_now_ms()))
+		r = not_found(&err, name);
+	else
+		r = tree_find(fs, txn, parent, name, promised(req, txn, parent, name),
+			      &id, &err);
 	if (r == 0)
 		r = tree_entry(fs, txn, id, &entry, &err);
 	db_read_end(txn);
@@ -390,6 +393,7 @@ void tree_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct stat st;
 	struct error err;
 	struct txn *txn;
+	db_usage(fs->db, &fs->usage);
 	int r = db_read_begin(fs->db, &txn, &err);
 	if (r < 0) {
 		fs_refuse(req, &err);

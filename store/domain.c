@@ -91,6 +91,7 @@ static void domain_encode(struct enc *e, const struct domain *d)
 	enc_text(e, d->refused);
 	enc_i64(e, d->refused_s);
 	enc_u32(e, d->reminders);
+	enc_i64(e, d->remove_custom_s);
 }
 
 static int domain_decode(uint32_t number, const struct db_value *value, struct domain *d,
@@ -124,6 +125,7 @@ static int domain_decode(uint32_t number, const struct db_value *value, struct d
 	dec_text(&in, d->refused, sizeof(d->refused));
 	d->refused_s = dec_i64(&in);
 	d->reminders = dec_u32(&in);
+	d->remove_custom_s = dec_i64(&in);
 	if (!dec_done(&in) || d->name.kind > NAME_FALLBACK)
 		return error_set(err, EIO, "the row of domain %u in the store is damaged",
 				 (unsigned int)number);
@@ -256,6 +258,7 @@ static int domain_take(struct txn *txn, const struct name *name, int64_t now_s,
 	d->changed_s = now_s;
 	d->dir = keep;
 	d->times_gen = 0;
+	d->remove_custom_s = 0;
 	for (int i = 0; i < FILE_KINDS; i++) {
 		d->file[i] = keep;
 		d->mtime_s[i] = 0;

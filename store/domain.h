@@ -52,6 +52,9 @@ struct domain {
 	char refused[400];     /* why the last written file was refused; "" after a success */
 	int64_t refused_s;
 	uint32_t reminders;    /* mails that went unheeded */
+	/* rm of a custom certificate takes effect then, unless its files are created anew:
+	 * an unlink and a create within seconds are one replacement. 0: nothing is planned. */
+	int64_t remove_custom_s;
 };
 
 /* By number / by name (installed or not). ENOENT. */
