@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 struct child {
@@ -98,7 +99,10 @@ static int run_fs(struct child *c, struct error *err)
 					       .key_gid = keys,
 					       .confine = confine,
 					       .confine_ctx = c};
-	return worker_run(&options, err);
+	rc = worker_run(&options, err);
+	/* The worker knows its store as ".". */
+	return rc == -EBUSY || rc == -EPROTO ? error_context(err, "%s", c->cfg->store)
+					     : rc;
 }
 
 static size_t listen_count(void)
@@ -181,6 +185,7 @@ bool child_main(int *exit_status)
 	config_free(c.cfg);
 	if (c.store_fd >= 0)
 		close(c.store_fd);
-	*exit_status = exit_status_of(-rc);
+	/* What isn't there was named by the configuration: trying again is no help. */
+	*exit_status = rc == -ENOENT ? EX_CONFIG : exit_status_of(-rc);
 	return true;
 }
