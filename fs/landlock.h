@@ -11,6 +11,20 @@
 
 #include "fs/confine.h"
 
+/* A build with AddressSanitizer: at its end LeakSanitizer looks at the process from
+ * outside. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) && !defined(SANITIZED)
+#define SANITIZED 1
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 int landlock_confine(enum confine_role role, int store_fd, const char *roots_file,
 		     const struct log *lg, struct error *err);
 

@@ -389,10 +389,12 @@ static void look_for_zombie(struct supervisor *sup, struct child *c, uint64_t no
 		c->zombie_ns = 0;
 		return;
 	}
-	if (c->zombie_ns == 0)
+	if (c->zombie_ns == 0) {
+		send_signal(c, SIGKILL); /* not all of it may have been told */
 		c->zombie_ns = now;
-	else if (now - c->zombie_ns >= REAP_NS)
+	} else if (now - c->zombie_ns >= REAP_NS) {
 		act_leave(sup, c);
+	}
 }
 
 static void on_tick(struct supervisor *sup, uint64_t now)
