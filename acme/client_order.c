@@ -28,11 +28,13 @@ void order_clear_state(struct job *job)
 	chain_forget(job);
 }
 
-static void fail_set(struct job *job, enum wire_verdict verdict, const char *text)
+static void fail_gone(struct job *job, const struct http_response *response,
+		      const char *text)
 {
 	struct wire_failure f;
 
-	problem_set(&f, verdict, "%s", text);
+	problem_set(&f, WIRE_NEW_ORDER, "%s", text);
+	f.http_status = response->status;
 	job_fail(job, &f);
 }
 
@@ -219,8 +221,8 @@ static void order_read(struct job *job, const struct http_response *response,
 	if (response->status == 200)
 		order_seen(job, "reading the order", response, false);
 	else if (is_gone(response) && !problem_is(response, "accountDoesNotExist"))
-		fail_set(job, WIRE_NEW_ORDER,
-			 "the CA no longer knows the order; a new one is placed");
+		fail_gone(job, response,
+			  "the CA no longer knows the order; a new one is placed");
 	else
 		job_fail_response(job, "reading the order", response);
 }
@@ -548,8 +550,8 @@ static void chain_seen(struct job *job, const struct http_response *response,
 
 	(void)index;
 	if (is_gone(response) && !problem_is(response, "accountDoesNotExist")) {
-		fail_set(job, WIRE_NEW_ORDER,
-			 "the CA no longer has the certificate; a new order is placed");
+		fail_gone(job, response,
+			  "the CA no longer has the certificate; a new order is placed");
 		return;
 	}
 	if (response->status != 200) {
