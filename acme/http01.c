@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <microhttpd.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@ static const char elsewhere[] =
 struct answer {
 	struct answer *next;
 	uint32_t job;
+	int64_t until_ms; /* whoever asked for it is gone; 0: it is the job's */
 	struct wire_token token;
 };
 
@@ -201,6 +203,38 @@ void http01_free(struct http01 *l)
 	free(l);
 }
 
+/* Takes away what `gone` says. */
+static void forget(struct http01 *l,
+		   bool (*gone)(const struct answer *a, const void *what),
+		   const void *what)
+{
+	struct answer **p = &l->answers, *a;
+
+	while ((a = *p)) {
+		if (gone(a, what)) {
+			*p = a->next;
+			free(a);
+		} else {
+			p = &a->next;
+		}
+	}
+}
+
+static bool kept_same(const struct answer *a, const void *token)
+{
+	return a->until_ms && strcmp(a->token.token, token) == 0;
+}
+
+static bool of_job(const struct answer *a, const void *job)
+{
+	return a->until_ms == 0 && a->job == *(const uint32_t *)job;
+}
+
+static bool is_over(const struct answer *a, const void *now)
+{
+	return a->until_ms && a->until_ms <= *(const int64_t *)now;
+}
+
 void http01_add(struct http01 *l, uint32_t job, const struct wire_token *token)
 {
 	struct answer *a = malloc(sizeof(*a));
@@ -210,7 +244,9 @@ void http01_add(struct http01 *l, uint32_t job, const struct wire_token *token)
 			  token->token);
 		return;
 	}
+	forget(l, kept_same, token->token);
 	a->job = job;
+	a->until_ms = 0;
 	a->token = *token;
 	a->next = l->answers;
 	l->answers = a;
@@ -218,15 +254,16 @@ void http01_add(struct http01 *l, uint32_t job, const struct wire_token *token)
 
 void http01_del(struct http01 *l, uint32_t job)
 {
-	struct answer **p = &l->answers, *a;
+	forget(l, of_job, &job);
+}
 
-	while ((a = *p)) {
-		if (a->job == job) {
-			*p = a->next;
-			free(a);
-		} else {
-			p = &a->next;
-		}
+void http01_keep(struct http01 *l, int64_t seconds)
+{
+	const int64_t until_ms = now_ms() + seconds * 1000;
+
+	for (struct answer *a = l->answers; a; a = a->next) {
+		if (a->until_ms == 0)
+			a->until_ms = until_ms;
 	}
 }
 
@@ -268,8 +305,9 @@ int http01_timeout_ms(struct http01 *l)
 
 void http01_run(struct http01 *l)
 {
-	const int64_t oldest_ms = now_ms() - CONNECTION_MS;
+	const int64_t now = now_ms(), oldest_ms = now - CONNECTION_MS;
 
+	forget(l, is_over, &now);
 	/* MHD's own limit is one between two bytes. A connection that was shut down reads
 	 * as ended, and MHD closes it. */
 	for (const struct connection *c = l->connections; c; c = c->next) {

@@ -22,6 +22,10 @@ int http01_new(struct http01 **l, const int *fds, size_t count, const struct log
 void http01_free(struct http01 *l);
 void http01_add(struct http01 *l, uint32_t job, const struct wire_token *token);
 void http01_del(struct http01 *l, uint32_t job);
+/* The jobs are gone and others go on with their orders: a CA that was told already must still
+ * find its answers. What is answered now is answered for `seconds` more, whatever
+ * http01_del() says. */
+void http01_keep(struct http01 *l, int64_t seconds);
 /* For poll: fills `fds` (HTTP01_SOCKETS_MAX places), returns how many; the longest wait in
  * ms, -1: none. */
 unsigned http01_fds(struct http01 *l, struct pollfd *fds);

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How long a CA that was told to look may take, while a new fs worker comes up. */
+#define KEEP_S 600
+
 struct net {
 	const struct net_options *options;
 	struct http *http;
@@ -73,6 +76,7 @@ static int hear(struct net *n, struct error *err)
 
 			/* What waits was meant for the one before. */
 			wire_link_forget(n->link);
+			http01_keep(n->listener, KEEP_S);
 			client_message(n->client, m);
 			say_own(n, WIRE_HELLO_ACK, epoch);
 			continue;

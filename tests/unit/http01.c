@@ -174,6 +174,29 @@ static void tokens_of_a_job_that_ended_are_gone_and_no_others(void **state)
 			    "HTTP/1.1 200", 12);
 }
 
+static void answers_outlive_their_jobs_where_others_go_on(void **state)
+{
+	struct world *w = *state;
+
+	add(w, 1, "one");
+	http01_keep(w->l, 600);
+	add(w, 1, "two");
+	http01_del(w->l, 1);
+	assert_memory_equal(ask(w, GET("/.well-known/acme-challenge/one")),
+			    "HTTP/1.1 200", 12);
+	assert_memory_equal(ask(w, GET("/.well-known/acme-challenge/two")),
+			    "HTTP/1.1 404", 12);
+	/* Whoever goes on with the order takes it over. */
+	add(w, 7, "one");
+	http01_del(w->l, 7);
+	assert_memory_equal(ask(w, GET("/.well-known/acme-challenge/one")),
+			    "HTTP/1.1 404", 12);
+	add(w, 1, "three");
+	http01_keep(w->l, 0);
+	assert_memory_equal(ask(w, GET("/.well-known/acme-challenge/three")),
+			    "HTTP/1.1 404", 12);
+}
+
 static void headers_without_end_are_cut_off(void **state)
 {
 	static const char line[] =
@@ -235,6 +258,7 @@ int main(void)
 	    T(everything_else_is_not_found_and_says_who_listens),
 	    T(only_get_and_head_are_taken),
 	    T(tokens_of_a_job_that_ended_are_gone_and_no_others),
+	    T(answers_outlive_their_jobs_where_others_go_on),
 	    T(headers_without_end_are_cut_off),
 	    T(junk_gets_no_token),
 	    T(sockets_stay_the_callers),
