@@ -152,8 +152,15 @@ static bool is_paused(const char *type, const char *detail, int64_t retry_after_
 	       strstr(detail, "visit") && strstr(detail, "https://");
 }
 
+/* What the CA fetched from port 80 was not what it was told to find. */
+static bool is_wrong_answer(const struct kind *k)
+{
+	return k && (strcmp(k->type, "unauthorized") == 0 ||
+		     strcmp(k->type, "incorrectResponse") == 0);
+}
+
 static void from_document(const json_t *problem, const char *what, bool begun,
-			  struct wire_failure *f)
+			  const char *remedy, struct wire_failure *f)
 {
 	const json_t *p = substance(problem);
 	const char *type = member(p, "type"), *detail = member(p, "detail");
@@ -178,7 +185,10 @@ static void from_document(const json_t *problem, const char *what, bool begun,
 		compose(f, what, detail, PAUSED_REMEDY);
 		return;
 	}
-	compose(f, what, detail, k ? k->remedy : NULL);
+	compose(f, what, detail,
+		k && k->remedy                 ? k->remedy
+		: remedy && is_wrong_answer(k) ? remedy
+					       : NULL);
 }
 
 static enum wire_verdict verdict_of_status(uint32_t status, bool begun)
@@ -226,7 +236,7 @@ void problem_from_response(const struct http_response *response, const char *wha
 	}
 	problem = document(response);
 	if (problem) {
-		from_document(problem, what, begun, f);
+		from_document(problem, what, begun, NULL, f);
 	} else {
 		snprintf(cause, sizeof(cause),
 			 "the CA answered with status %u and no reason",
@@ -244,7 +254,7 @@ void problem_from_order(const json_t *error, const char *what, struct wire_failu
 	f->verdict = WIRE_NEW_ORDER;
 	f->http_status = 200;
 	if (json_is_object(error))
-		from_document(error, what, true, f);
+		from_document(error, what, true, CHALLENGE_REMEDY, f);
 	else
 		compose(f, what, "the CA gives no reason", NULL);
 	if (f->verdict == WIRE_RETRY)
@@ -269,8 +279,7 @@ void problem_from_challenge(const json_t *error, const char *name, const char *t
 		snprintf(what, sizeof(what), "the CA may not certify %.253s", name);
 	else if (k && strcmp(k->type, "dns") == 0)
 		snprintf(what, sizeof(what), "the CA could not resolve %.253s", name);
-	else if (k && (strcmp(k->type, "unauthorized") == 0 ||
-		       strcmp(k->type, "incorrectResponse") == 0))
+	else if (is_wrong_answer(k))
 		snprintf(what, sizeof(what),
 			 "the CA got a wrong answer at "
 			 "http://%s%.120s%s/.well-known/acme-challenge/%.8s…",

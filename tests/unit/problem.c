@@ -226,6 +226,9 @@ static void order_that_is_invalid_is_begun_anew(void **state)
 	(void)state;
 	problem_from_order(e, "the order", &f);
 	assert_int_equal(f.verdict, WIRE_NEW_ORDER);
+	json_object_set_new(e, "type", json_string(TYPE "unauthorized"));
+	problem_from_order(e, "the order", &f);
+	assert_non_null(strstr(f.text, "another server answers on port 80"));
 	problem_from_order(NULL, "the order", &f);
 	assert_int_equal(f.verdict, WIRE_NEW_ORDER);
 	assert_string_equal(f.text, "the order: the CA gives no reason");
