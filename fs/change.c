@@ -449,6 +449,11 @@ void change_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
+	/* futimens(2) and fchmod(2) come without a handle (fs/fuse/dir.c: only a truncate
+	 * names it): they are meant for what this process is writing. */
+	if (!h && n.kind == NODE_FILE)
+		h = handle_of(fs->handles, n.number, (enum file_kind)n.index,
+			      fuse_req_ctx(req)->pid);
 	if (n.kind == NODE_SCRATCH) {
 		set_scratch(req, ino, n.gen, attr, set);
 		return;

@@ -117,7 +117,8 @@ static int scratch_attr(struct fs *fs, uint32_t serial, struct stat *st,
 	struct scratch_info info;
 	if (!scratch_info(fs->scratch, serial, &info))
 		return error_set(err, ENOENT, "the scratch file is gone");
-	set_mode(st, S_IFREG, info.mode, info.mtime_s);
+	/* For their owner only, whatever the mode that goes along with a rename. */
+	set_mode(st, S_IFREG, info.mode & 0700, info.mtime_s);
 	st->st_uid = info.uid;
 	st->st_gid = info.gid;
 	set_size(st, info.size);

@@ -254,10 +254,12 @@ static void finish_item(struct item *item)
 	if (item->result < 0)
 		log_notice(fs->lg, NULL, "refused: %s", item->error.text);
 	if (item->result == 0 && item->serial_changed) {
+		/* From here on the notify thread may have answered and freed it. */
+		bool later = item->notify_first;
 		notify_domain(fs->notify, item->changed, item->serial_changed,
-			      item->notify_first ? item : NULL);
-		if (item->notify_first)
-			return; /* answered by work_answer() from there */
+			      later ? item : NULL);
+		if (later)
+			return;
 	}
 	work_answer(item);
 }
@@ -357,6 +359,7 @@ static void *loop(void *arg)
 	if (!b)
 		abort(); /* at start: the supervisor tries again */
 	tell_left_over(w);
+	engine_run(w->engine, 0); /* what was due while nobody was there */
 	while (!finished(w)) {
 		struct pollfd fds[] = {
 		    {.fd = w->wake_fd, .events = POLLIN},

@@ -36,6 +36,20 @@ static int first_start(struct txn *txn, void *arg, struct error *err)
 	return r;
 }
 
+/* Without the store's write lock, which a worker that died may have left behind for a while. */
+static int needs_first_start(struct db *db, bool *needed, struct error *err)
+{
+	struct txn *txn;
+	struct domain d;
+	int r = db_read_begin(db, &txn, err);
+	if (r < 0)
+		return r;
+	r = domain_get(txn, DOMAIN_FALLBACK, &d, err);
+	db_read_end(txn);
+	*needed = r == -ENOENT;
+	return *needed ? 0 : r;
+}
+
 static int open_store(struct fs *fs, struct seal **seal, struct error *err)
 {
 	int r = clock_open(&fs->clk, fs->cfg->clock_offset_file, err);
@@ -44,7 +58,10 @@ static int open_store(struct fs *fs, struct seal **seal, struct error *err)
 	struct db_options options = {.seal = r == 0 ? *seal : NULL};
 	if (r == 0)
 		r = db_open(&fs->db, ".", &options, err);
+	bool needed = false;
 	if (r == 0)
+		r = needs_first_start(fs->db, &needed, err);
+	if (r == 0 && needed)
 		r = db_update(fs->db, first_start, fs, err);
 	return r;
 }

@@ -161,7 +161,7 @@ static void gate_open(struct db *db)
 	pthread_mutex_unlock(&db->lock);
 }
 
-static int format_check(struct db *db, MDB_txn *mdb, struct error *err)
+static int format_check(struct db *db, MDB_txn *mdb, bool write, struct error *err)
 {
 	MDB_val key = {.mv_data = (void *)(uintptr_t) "format", .mv_size = 6}, value;
 	unsigned char record[16];
@@ -170,7 +170,7 @@ static int format_check(struct db *db, MDB_txn *mdb, struct error *err)
 	struct enc e;
 	int rc = mdb_get(mdb, db->dbi[DB_META], &key, &value);
 
-	if (rc == MDB_NOTFOUND && !db->read_only) {
+	if (rc == MDB_NOTFOUND && write) {
 		enc_init(&e, record, sizeof(record));
 		enc_u8(&e, RECORD);
 		enc_u32(&e, DB_FORMAT);
@@ -195,20 +195,20 @@ static int format_check(struct db *db, MDB_txn *mdb, struct error *err)
 	return 0;
 }
 
-static int tables_open(struct db *db, MDB_env *env, struct error *err)
+/* `flags` is MDB_RDONLY or 0. -ENOENT: a table is missing. */
+static int tables_open_as(struct db *db, MDB_env *env, unsigned int flags, struct error *err)
 {
 	MDB_txn *mdb = NULL;
-	int rc = mdb_txn_begin(env, NULL, db->read_only ? MDB_RDONLY : 0, &mdb);
+	int rc = mdb_txn_begin(env, NULL, flags, &mdb);
 
 	if (rc)
 		return db_fail(db, rc, err);
 	for (int i = 0; i < DB_TABLES && rc == 0; i++)
-		rc = mdb_dbi_open(mdb, table_name[i], db->read_only ? 0 : MDB_CREATE,
-				  &db->dbi[i]);
+		rc = mdb_dbi_open(mdb, table_name[i], flags ? 0 : MDB_CREATE, &db->dbi[i]);
 	if (rc)
 		rc = db_fail(db, rc, err);
 	else
-		rc = format_check(db, mdb, err);
+		rc = format_check(db, mdb, !flags, err);
 	if (rc) {
 		mdb_txn_abort(mdb);
 		return rc;
@@ -216,6 +216,18 @@ static int tables_open(struct db *db, MDB_env *env, struct error *err)
 	/* Also of a read transaction: an abort would close the handles. */
 	rc = mdb_txn_commit(mdb);
 	return rc ? db_fail(db, rc, err) : 0;
+}
+
+/* Writes only where something is missing: whoever holds the write lock must not keep a
+ * worker from serving reads. */
+static int tables_open(struct db *db, MDB_env *env, struct error *err)
+{
+	int rc = tables_open_as(db, env, MDB_RDONLY, err);
+
+	if (rc != -ENOENT || db->read_only)
+		return rc;
+	error_clear(err);
+	return tables_open_as(db, env, 0, err);
 }
 
 static int env_open(struct db *db, struct error *err)
