@@ -123,12 +123,16 @@ class Certfs(Service):
         return wait_for(lambda: self.children().get(role), f"there is a {role} worker")
 
     def kill_worker(self, role, how=signal.SIGKILL):
-        """Kills a worker and waits until there is another one."""
-        old = self.worker(role)
+        """Kills a worker and waits until another one serves."""
+        old, served = self.worker(role), self.times_served(role)
         self.expect(rf"the {role} worker was killed by signal {int(how)} ")
         os.kill(old, how)
-        return wait_for(lambda: self.children().get(role) not in (None, old),
-                        f"another {role} worker")
+        wait_for(lambda: self.children().get(role) not in (None, old)
+                 and self.times_served(role) > served, f"another {role} worker that serves")
+
+    def times_served(self, role):
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            return log.read().count(f"the {role} worker serves")
 
     # Files
 

@@ -32,14 +32,14 @@ class Service:
     """Starts with start(); `ready` is asked until it is true."""
 
     def __init__(self, name, command, log, env=None, cwd=None):
-        self.name, self.command, self.log = name, [str(c) for c in command], log
+        self.name, self.argv, self.log = name, [str(c) for c in command], log
         self.env, self.cwd = env or {}, cwd
         self.process = None
 
     def launch(self):
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 cwd=self.cwd, env={**os.environ, **self.env}, start_new_session=True)
         started.append((self.name, self.process.pid))
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright (C) 2026 The certfs authors
-"""The store: one daemon at a time, no newer format, and a full disk that is survived."""
+"""The store: who may open it, and what a full disk does."""
 
 import errno
 import os
@@ -8,69 +8,101 @@ import subprocess
 
 import pytest
 
-from mount import mounts
+from certificates import belong_together
 
-HELPERS = os.environ.get("CERTFS_HELPERS", "")
-
-
-def test_a_second_daemon_on_the_same_store_is_refused(plain, certfs, folder):
-    plain.mkdir()
-    second = certfs(start=False, name="second", mountpoint=os.path.join(folder, "second"))
-    second.expect("another certfs")
-    said = second.refuses_to_start()
-    assert f"another certfs (process {plain.worker('fs')})" in said
-    assert second.mountpoint not in mounts()
-    assert "app.example.com" in os.listdir(plain.mountpoint)
+HELPERS = os.environ["CERTFS_HELPERS"]
+NAME = "app.example.com"
 
 
-def test_a_newer_format_is_refused(plain):
-    plain.mkdir()
+def test_newer_format_is_refused_with_a_reason(plain):
     assert plain.stop() == 0
     subprocess.run([os.path.join(HELPERS, "set_format"), plain.store], check=True)
-    plain.expect("has format 99")
+    plain.expect("format 99")
     said = plain.refuses_to_start()
-    assert "has format 99" in said and "newer certfs" in said
+    assert "has format 99" in said
+    assert "newer certfs" in said
     assert not plain.is_mounted()
 
 
+def test_second_daemon_on_one_store_is_refused(plain, certfs, folder):
+    plain.mkdir(NAME)
+    second = certfs(start=False, name="second", store=plain.store,
+                    mountpoint=os.path.join(folder, "mnt2"))
+    second.expect(r"store")
+    said = second.refuses_to_start()
+    assert plain.store in said
+    assert not second.is_mounted()
+    assert belong_together(plain.read(NAME, "cert.pem"), plain.read(NAME, "privkey.pem"))
+
+
+def test_what_mkdir_acknowledged_is_there_after_a_kill(plain):
+    certificates = {}
+    for i in range(5):
+        name = f"d{i}.example.com"
+        plain.mkdir(name)
+        certificates[name] = plain.read(name, "cert.pem")
+    plain.process.kill()
+    plain.process.wait()
+    plain.start()
+    for name, certificate in certificates.items():
+        assert plain.read(name, "cert.pem") == certificate
+
+
 def fill(path):
-    """Leaves no byte of the filesystem free."""
+    """Takes all the room that a filesystem has."""
     with open(path, "wb", buffering=0) as file:
-        for size in (65536, 4096):
-            try:
-                while True:
-                    file.write(bytes(size))
-            except OSError as error:
-                assert error.errno == errno.ENOSPC
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
 
 
-def make_until_refused(daemon):
-    """Pages that the store has already may hold a few directories more."""
-    made = []
-    with pytest.raises(OSError) as refused:
-        for number in range(10000):
-            name = f"d{number}.example.com"
-            daemon.mkdir(name)
-            made.append(name)
-    return made, refused.value.errno
+def make_until_refused(certfs, most=3000):
+    """Pages that LMDB has free already take in a few; then the disk is asked for more."""
+    for i in range(most):
+        try:
+            certfs.mkdir(f"full{i}.example.com")
+        except OSError as error:
+            return error.errno
+    return 0
 
 
-def test_a_full_disk_refuses_mkdir_and_keeps_serving(certfs, tmpfs):
-    disk = tmpfs("disk", "4m")
+@pytest.fixture
+def full(certfs, tmpfs):
+    """(certfs, filler) whose store is on a disk without room."""
+    disk = tmpfs("disk", "16M")
     daemon = certfs(store=os.path.join(disk, "store"))
-    daemon.expect(r"ENOSPC|[Nn]o space|disk is full|is full")
-    daemon.mkdir()
-    before = daemon.read("app.example.com", "combined.pem")
-    workers = daemon.children()
-    fill(os.path.join(disk, "filler"))
+    daemon.expect(r"space|full|ENOSPC")
+    daemon.mkdir(NAME)
+    filler = os.path.join(disk, "filler")
+    fill(filler)
+    return daemon, filler
 
-    made, code = make_until_refused(daemon)
-    assert code == errno.ENOSPC
-    assert daemon.read("app.example.com", "combined.pem") == before
-    assert set(made) <= set(os.listdir(daemon.mountpoint))
-    assert daemon.children() == workers, "a full disk ends no worker"
 
-    os.unlink(os.path.join(disk, "filler"))
-    daemon.mkdir("later.example.com")
-    assert b"BEGIN CERTIFICATE" in daemon.read("later.example.com", "cert.pem")
-    assert daemon.restart().read("app.example.com", "combined.pem") == before
+def test_full_disk_refuses_the_change_and_goes_on_serving(full):
+    daemon, _ = full
+    before = daemon.read(NAME, "cert.pem")
+    assert make_until_refused(daemon) == errno.ENOSPC
+    assert daemon.read(NAME, "cert.pem") == before
+    assert belong_together(before, daemon.read(NAME, "privkey.pem"))
+    assert NAME in os.listdir(daemon.mountpoint)
+
+
+def test_room_again_is_enough_to_recover(full):
+    daemon, filler = full
+    assert make_until_refused(daemon) == errno.ENOSPC
+    fs = daemon.worker("fs")
+    os.unlink(filler)
+    daemon.mkdir("after.example.com")
+    assert belong_together(daemon.read("after.example.com", "cert.pem"),
+                           daemon.read("after.example.com", "privkey.pem"))
+    assert daemon.worker("fs") == fs
+
+
+def test_full_disk_survives_a_worker(full):
+    daemon, _ = full
+    assert make_until_refused(daemon) == errno.ENOSPC
+    before = daemon.read(NAME, "cert.pem")
+    daemon.kill_worker("fs")
+    assert daemon.read(NAME, "cert.pem") == before

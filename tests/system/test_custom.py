@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The certfs authors
+"""Certificates that someone writes: what is taken, what is refused and what then holds."""
+
+import errno
+import os
+import stat
+import subprocess
+
+import pytest
+
+from certificates import Authority, Pair, belong_together, key_pem, new_key
+from mount import SERVED
+
+NAME = "app.example.com"
+FALLBACK = "self-signed fallback"
+
+
+@pytest.fixture
+def pair():
+    return Pair(Authority(), [NAME])
+
+
+def write(certfs, file, data):
+    with open(certfs.path(NAME, file), "wb") as out:
+        out.write(data)
+
+
+def refusal(certfs, file, data):
+    """The errno with which the close fails."""
+    fd = os.open(certfs.path(NAME, file), os.O_WRONLY | os.O_TRUNC)
+    assert os.write(fd, data) == len(data)
+    with pytest.raises(OSError) as refused:
+        os.close(fd)
+    return refused.value.errno
+
+
+def served(certfs):
+    return {file: certfs.read(NAME, file) for file in SERVED}
+
+
+def serves(certfs, pair):
+    certfs.wait_for_source(NAME, "custom")
+    assert certfs.read(NAME, "cert.pem") == pair.cert
+    assert certfs.read(NAME, "chain.pem") == pair.chain
+    assert certfs.read(NAME, "fullchain.pem") == pair.fullchain
+    assert certfs.read(NAME, "privkey.pem") == pair.key
+    combined = certfs.read(NAME, "combined.pem")
+    assert pair.fullchain in combined and pair.key in combined
+
+
+@pytest.mark.parametrize("order", [("fullchain", "key"), ("key", "fullchain")])
+def test_cp_of_both_halves_in_either_order_installs(plain, pair, folder, order):
+    plain.mkdir()
+    before, paths = served(plain), pair.write(folder)
+    names = {"fullchain": "fullchain.pem", "key": "privkey.pem"}
+    subprocess.run(["cp", paths[order[0]], plain.path(NAME, names[order[0]])], check=True)
+    status = plain.status(NAME)
+    assert status["waiting"] == [names[order[0]]]
+    assert status["serves"]["source"] == FALLBACK
+    assert served(plain) == before
+    subprocess.run(["cp", paths[order[1]], plain.path(NAME, names[order[1]])], check=True)
+    serves(plain, pair)
+    assert plain.status(NAME)["waiting"] == []
+
+
+def test_cp_of_combined_installs_both(plain, pair, folder):
+    plain.mkdir()
+    subprocess.run(["cp", pair.write(folder)["combined"], plain.path(NAME, "combined.pem")],
+                   check=True)
+    serves(plain, pair)
+
+
+def test_what_was_written_is_read_back_byte_for_byte(plain, pair):
+    plain.mkdir()
+    spelt = b"# written by hand\n" + pair.fullchain + b"\n" + pair.key + b"\n"
+    write(plain, "combined.pem", spelt)
+    serves(plain, pair)
+    assert plain.read(NAME, "combined.pem") == spelt
+    assert os.stat(plain.path(NAME, "combined.pem")).st_size == len(spelt)
+
+
+def bad_pairs():
+    authority = Authority()
+    good = Pair(authority, [NAME])
+    other = Pair(authority, ["other.example.com"])
+    expired = Pair(authority, [NAME], days=-1, since_days=10)
+    return {
+        "another key": (key_pem(new_key()) + good.fullchain, errno.EKEYREJECTED,
+                        "belongs to another certificate"),
+        "another name": (other.combined, errno.EKEYREJECTED, NAME),
+        "expired": (expired.combined, errno.EKEYEXPIRED, "expired on"),
+        "cut off": (good.combined[:-100], errno.EBADMSG, "middle of a block"),
+        "no PEM": (b"hello\n", errno.EBADMSG, "PEM"),
+    }
+
+
+@pytest.mark.parametrize("custom_before", [False, True])
+@pytest.mark.parametrize("case", ["another key", "another name", "expired", "cut off",
+                                  "no PEM"])
+def test_what_is_wrong_fails_the_close_and_the_old_pair_stays(plain, pair, case,
+                                                              custom_before):
+    data, why, text = bad_pairs()[case]
+    plain.mkdir()
+    if custom_before:
+        write(plain, "combined.pem", pair.combined)
+        serves(plain, pair)
+    before, generation = served(plain), plain.generation(NAME)
+    assert refusal(plain, "combined.pem", data) == why
+    status = plain.status(NAME)
+    assert text in status["refused"]["text"]
+    assert text in plain.read(NAME, "status").decode()
+    plain.wait_for_log(f"refused: .*{text}")
+    assert served(plain) == before and plain.generation(NAME) == generation
+
+
+def test_a_key_of_another_pair_leaves_the_half_that_waits(plain, pair):
+    plain.mkdir()
+    write(plain, "fullchain.pem", pair.fullchain)
+    assert refusal(plain, "privkey.pem", key_pem(new_key())) == errno.EKEYREJECTED
+    assert plain.status(NAME)["waiting"] == ["fullchain.pem"]
+    write(plain, "privkey.pem", pair.key)
+    serves(plain, pair)
+
+
+def test_a_custom_certificate_goes_before_a_managed_one(managed, pair):
+    daemon, _ = managed()
+    daemon.mkdir()
+    daemon.wait_for_source(NAME, "managed")
+    before = daemon.read(NAME, "cert.pem")
+    write(daemon, "combined.pem", pair.combined)
+    serves(daemon, pair)
+    os.unlink(daemon.path(NAME, "combined.pem"))
+    daemon.wait_for_source(NAME, "managed")
+    assert daemon.read(NAME, "cert.pem") == before
+
+
+def test_rm_gives_the_name_back(plain, pair):
+    plain.mkdir()
+    write(plain, "combined.pem", pair.combined)
+    serves(plain, pair)
+    os.unlink(plain.path(NAME, "combined.pem"))
+    plain.wait_for_source(NAME, FALLBACK)
+    now = served(plain)
+    assert now["cert.pem"] != pair.cert
+    assert belong_together(now["cert.pem"], now["privkey.pem"])
+
+
+def test_cp_p_keeps_the_mode(plain, pair, folder):
+    plain.mkdir()
+    source = pair.write(folder)["combined"]
+    os.chmod(source, 0o600)
+    subprocess.run(["cp", "-p", source, plain.path(NAME, "combined.pem")], check=True)
+    serves(plain, pair)
+    assert stat.S_IMODE(os.stat(plain.path(NAME, "combined.pem")).st_mode) == 0o600
+
+
+def test_replacing_a_served_name_installs(plain, pair):
+    plain.mkdir()
+    write(plain, "combined.pem.tmp", pair.combined)
+    assert plain.source(NAME) == FALLBACK
+    os.replace(plain.path(NAME, "combined.pem.tmp"), plain.path(NAME, "combined.pem"))
+    serves(plain, pair)
+    assert "combined.pem.tmp" not in os.listdir(plain.path(NAME))
+
+
+def test_replacing_with_what_is_wrong_fails_the_rename(plain):
+    plain.mkdir()
+    before = served(plain)
+    write(plain, "new.tmp", bad_pairs()["another key"][0])
+    with pytest.raises(OSError) as refused:
+        os.replace(plain.path(NAME, "new.tmp"), plain.path(NAME, "combined.pem"))
+    assert refused.value.errno == errno.EKEYREJECTED
+    assert served(plain) == before
+
+
+def test_scratch_files_are_written_read_renamed_and_removed(plain):
+    plain.mkdir()
+    write(plain, "notes", b"one\n")
+    with open(plain.path(NAME, "notes"), "ab") as file:
+        file.write(b"two\n")
+    assert plain.read(NAME, "notes") == b"one\ntwo\n"
+    os.rename(plain.path(NAME, "notes"), plain.path(NAME, "more"))
+    assert plain.read(NAME, "more") == b"one\ntwo\n"
+    os.unlink(plain.path(NAME, "more"))
+    assert not os.path.exists(plain.path(NAME, "more"))
+    assert set(os.listdir(plain.path(NAME))) == {*SERVED, "policy", "status",
+                                                 "status.json"}
+
+
+def test_a_scratch_file_of_more_than_a_mebibyte_is_too_large(plain):
+    plain.mkdir()
+    with open(plain.path(NAME, "notes"), "wb", buffering=0) as file:
+        with pytest.raises(OSError) as refused:
+            while file.tell() <= 1 << 20:
+                file.write(b"x" * 65536)
+        assert refused.value.errno == errno.EFBIG
+        assert file.tell() == 1 << 20
