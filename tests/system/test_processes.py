@@ -140,6 +140,7 @@ class TestDeathsOnOneRequest:
         return crashing
 
     def test_third_death_on_one_request_answers_eio(self, plain, write_lock):
+        plain.expect(r"has ended 3 workers and is answered with an error")
         with mkdir_that_waits(plain, NAME) as mkdir:
             for _ in range(3):
                 assert mkdir.poll() is None

@@ -60,22 +60,6 @@ def test_check_finds_everything_in_order_and_leaves_nothing(place):
     assert not os.path.exists(folder)
 
 
-def test_two_side_by_side_do_not_disturb_each_other(place):
-    first, second = place("first"), place("second with a space")
-    both = [subprocess.Popen([SCRIPT, "--dir", path], stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, text=True, env=environment())
-            for path in (first, second)]
-    for process in both:
-        out, _ = process.communicate(timeout=4 * LIMIT_S)
-        assert process.returncode == 0, out
-    env = read_env(second)
-    assert os.path.join(first, "mnt") in mounts()
-    quickstart("--dir", first, "--down")
-    assert os.path.join(first, "mnt") not in mounts()
-    assert "certificate of certfs" in page(env)
-    os.kill(int(env["SUPERVISOR_PID"]), 0)
-
-
 def test_down_a_second_time_does_nothing(place):
     folder = place("twice")
     quickstart("--dir", folder, "--down")

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The certfs authors
+"""The mount as people and programs see it."""
+
+import errno
+import grp
+import mmap
+import os
+import pwd
+import re
+import stat
+import subprocess
+import threading
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+import certificates
+from mount import SERVED
+from waiting import LIMIT_S, wait_for
+
+HELPERS = os.environ["CERTFS_HELPERS"]
+NAME = "app.example.com"
+PAGES = ("policy", "status", "status.json")
+
+
+def as_user(user, *command, groups=()):
+    ids = pwd.getpwnam(user)
+    return subprocess.run(command, user=ids.pw_uid, group=ids.pw_gid, extra_groups=groups,
+                          capture_output=True, text=True, check=False, timeout=LIMIT_S)
+
+
+def refused(function, *args):
+    with pytest.raises(OSError) as error:
+        function(*args)
+    return error.value.errno
+
+
+# What is in a directory
+
+def test_mkdir_gives_a_usable_pair_at_once(plain):
+    plain.mkdir(NAME)
+    leaf = certificates.load(plain.read(NAME, "cert.pem"))
+    assert certificates.belong_together(plain.read(NAME, "cert.pem"),
+                                        plain.read(NAME, "privkey.pem"))
+    assert certificates.names_of(leaf) == [NAME]
+    assert isinstance(leaf.public_key().curve, ec.SECP256R1)
+    assert leaf.not_valid_before <= certificates.now() < leaf.not_valid_after
+    assert leaf.issuer == leaf.subject
+
+
+def test_files_of_a_directory_are_certbots_and_pages(plain):
+    plain.mkdir(NAME)
+    assert sorted(os.listdir(plain.path(NAME))) == sorted([*SERVED, *PAGES])
+
+
+def test_derived_files_hold_what_their_names_say(plain):
+    plain.mkdir(NAME)
+    cert, chain, fullchain, key, combined = (
+        plain.read(NAME, f"{n}.pem")
+        for n in ("cert", "chain", "fullchain", "privkey", "combined"))
+    assert fullchain == cert + chain
+    assert len(certificates.split_pem(cert)) == 1
+    assert key in combined and fullchain in combined
+
+
+def test_modes_and_owners_keep_keys_from_others(plain):
+    plain.mkdir(NAME)
+    keys = grp.getgrnam("ssl-cert").gr_gid
+    for name in SERVED:
+        found = os.stat(plain.path(NAME, name))
+        secret = name in ("privkey.pem", "combined.pem")
+        assert stat.S_ISREG(found.st_mode)
+        assert found.st_uid == 0
+        assert found.st_mode & 0o777 == (0o640 if secret else 0o644)
+        assert not secret or found.st_gid == keys
+        assert found.st_nlink == 1
+    assert stat.S_ISDIR(os.stat(plain.path(NAME)).st_mode)
+    assert os.stat(plain.path(NAME)).st_mode & 0o777 == 0o755
+
+
+def test_others_read_certificates_and_no_keys(plain):
+    plain.mkdir(NAME)
+    keys = grp.getgrnam("ssl-cert").gr_gid
+    cert, key = plain.path(NAME, "fullchain.pem"), plain.path(NAME, "privkey.pem")
+    assert as_user("nobody", "cat", cert).returncode == 0
+    denied = as_user("nobody", "cat", key)
+    assert denied.returncode == 1 and os.strerror(errno.EACCES) in denied.stderr
+    assert "BEGIN" in as_user("nobody", "cat", key, groups=[keys]).stdout
+    assert as_user("nobody", "mkdir", plain.path("x.example.com")).returncode == 1
+    assert as_user("nobody", "cp", cert, key).returncode == 1
+
+
+def test_own_owner_and_mode_are_kept(plain):
+    plain.mkdir(NAME)
+    key = plain.path(NAME, "privkey.pem")
+    nobody = pwd.getpwnam("nobody")
+    os.chown(key, nobody.pw_uid, -1)
+    os.chmod(key, 0o400)
+    plain.kill_worker("fs")
+    found = os.stat(key)
+    assert (found.st_uid, found.st_mode & 0o777) == (nobody.pw_uid, 0o400)
+    assert "BEGIN" in as_user("nobody", "cat", key).stdout
+
+
+def test_sizes_are_exact_and_files_can_be_mapped(plain):
+    plain.mkdir(NAME)
+    for name in (*SERVED, *PAGES):
+        content = plain.read(NAME, name)
+        assert os.stat(plain.path(NAME, name)).st_size == len(content), name
+    content = plain.read(NAME, "fullchain.pem")
+    with open(plain.path(NAME, "fullchain.pem"), "rb") as file:
+        with mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as mapped:
+            assert mapped[:] == content
+
+
+def test_read_at_any_offset(plain):
+    plain.mkdir(NAME)
+    whole = plain.read(NAME, "fullchain.pem")
+    file = os.open(plain.path(NAME, "fullchain.pem"), os.O_RDONLY)
+    try:
+        for offset in (0, 1, 100, len(whole) - 1, len(whole), len(whole) + 4096):
+            assert os.pread(file, 64, offset) == whole[offset:offset + 64]
+    finally:
+        os.close(file)
+
+
+def test_inode_changes_with_a_generation_and_only_then(plain, folder):
+    plain.mkdir(NAME)
+
+    def look():
+        return {name: (found.st_ino, found.st_mtime) for name in SERVED
+                for found in [os.stat(plain.path(NAME, name))]}
+    before = look()
+    plain.kill_worker("fs")
+    assert look() == before
+    plain.restart()
+    assert look() == before
+    pair = certificates.Pair(certificates.Authority(), [NAME])
+    with open(plain.path(NAME, "combined.pem"), "wb") as file:
+        file.write(pair.combined)
+    after = look()
+    assert not {i for i, _ in before.values()} & {i for i, _ in after.values()}
+    assert len({i for i, _ in after.values()}) == len(SERVED)
+
+
+def test_an_open_file_goes_on_showing_what_was_opened(plain):
+    plain.mkdir(NAME)
+    before = plain.read(NAME, "fullchain.pem")
+    file = os.open(plain.path(NAME, "fullchain.pem"), os.O_RDONLY)
+    try:
+        pair = certificates.Pair(certificates.Authority(), [NAME])
+        with open(plain.path(NAME, "combined.pem"), "wb") as combined:
+            combined.write(pair.combined)
+        assert os.pread(file, 1 << 16, 0) == before
+        assert plain.read(NAME, "cert.pem") == pair.cert
+    finally:
+        os.close(file)
+
+
+# Listings
+
+def test_dot_names_are_reachable_and_not_listed(plain):
+    plain.mkdir(NAME)
+    assert sorted(os.listdir(plain.mountpoint)) == sorted([NAME, "fallback"])
+    assert {"status.json", "metrics", "events", "config"} <= set(
+        os.listdir(plain.path(".certfs")))
+    assert os.path.isdir(plain.path(".well-known", "acme-challenge"))
+
+
+def test_listing_during_changes_neither_repeats_nor_loses(plain):
+    kept = {f"keep{i:03}.example.com" for i in range(60)}
+    for name in kept:
+        plain.mkdir(name)
+    over, faults = threading.Event(), []
+
+    def change():
+        i = 0
+        while not over.is_set():
+            plain.mkdir(f"come{i}.example.com")
+            os.rmdir(plain.path(f"come{i}.example.com"))
+            i += 1
+
+    changer = threading.Thread(target=change)
+    changer.start()
+    try:
+        for _ in range(30):
+            names = os.listdir(plain.mountpoint)
+            if len(names) != len(set(names)) or not kept <= set(names):
+                faults.append(names)
+    finally:
+        over.set()
+        changer.join()
+    assert not faults
+
+
+def resident_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return int(re.search(r"RssAnon:\s+(\d+)", file.read()).group(1))
+
+
+def test_hundred_thousand_domains_list_without_holding_them(plain):
+    assert plain.stop() == 0
+    ids = pwd.getpwnam("certfs")
+    subprocess.run([os.path.join(HELPERS, "fill_store"), plain.store, "100000"],
+                   check=True, timeout=4 * LIMIT_S, user=ids.pw_uid, group=ids.pw_gid,
+                   extra_groups=[], cwd="/", env={"ASAN_OPTIONS": "detect_leaks=0"})
+    plain.start()
+    before = resident_kib(plain.worker("fs"))
+    names = os.listdir(plain.mountpoint)
+    assert len(names) == len(set(names)) == 100001
+    grown = resident_kib(plain.worker("fs")) - before
+    # Names alone are some 2 MiB, a record of each far more; what is in work is bounded.
+    assert grown < 16 * 1024
+    # readdirplus, through a walk that wants the attributes of each.
+    out = subprocess.run(["ls", "-lf", plain.mountpoint], capture_output=True, check=True,
+                         timeout=LIMIT_S).stdout
+    assert out.count(b".example.com") == 100000
+
+
+# Names
+
+@pytest.mark.parametrize("name, says", [
+    ("App.example.com", "app.example.com"),
+    ("bücher.example", "xn--bcher-kva.example"),
+    ("under_score.example.com", "under_score"),
+    ("-a.example.com", "-a.example.com"),
+    ("a..example.com", "a..example.com"),
+    ("app.example.com.", "app.example.com"),
+    ("*.example.com", "example.com"),
+    ("a" * 64 + ".example.com", "aaaa"),
+    ("2001:DB8::1", "2001:db8::1"),
+    (".hidden", "hidden"),
+])
+def test_bad_name_is_refused_with_a_reason(plain, name, says):
+    assert refused(plain.mkdir, name) == errno.EINVAL
+    plain.wait_for_log(rf"(?m)^.*(warning|notice).*{re.escape(says)}")
+    assert os.listdir(plain.mountpoint) == ["fallback"]
+
+
+@pytest.mark.parametrize("name", [
+    "example.com", "intranet", "xn--bcher-kva.example", "192.0.2.1", "2001:db8::1",
+    "wildcard_.example.com", "a.b.c.d.example.com",
+])
+def test_good_name_is_served(plain, name):
+    plain.mkdir(name)
+    identifier = name.replace("wildcard_.", "*.")
+    leaf = certificates.load(plain.read(name, "cert.pem"))
+    assert certificates.names_of(leaf) == [identifier]
+
+
+def test_mkdir_of_what_is_there_is_eexist(plain):
+    plain.mkdir(NAME)
+    assert refused(plain.mkdir, NAME) == errno.EEXIST
+
+
+def test_mkdir_below_a_directory_is_refused(plain):
+    plain.mkdir(NAME)
+    assert refused(os.mkdir, plain.path(NAME, "below.example.com")) in (
+        errno.EPERM, errno.EACCES, errno.EINVAL)
+
+
+# Aliases
+
+def test_symlink_is_one_more_name_in_the_same_certificate(plain):
+    plain.mkdir(NAME)
+    os.symlink(NAME, plain.path("www.example.com"))
+    assert os.readlink(plain.path("www.example.com")) == NAME
+    wait_for(lambda: certificates.names_of(certificates.load(
+        plain.read(NAME, "cert.pem"))) == [NAME, "www.example.com"], "both names are in it")
+    assert plain.read("www.example.com", "cert.pem") == plain.read(NAME, "cert.pem")
+    assert plain.status(NAME)["aliases"] == ["www.example.com"]
+
+
+def test_symlink_to_nothing_or_elsewhere_is_refused(plain):
+    plain.mkdir(NAME)
+    for target in ("absent.example.com", "/etc", "../x", f"{NAME}/cert.pem"):
+        assert refused(os.symlink, target, plain.path("www.example.com")) in (
+            errno.ENOENT, errno.EINVAL)
+    assert not os.path.lexists(plain.path("www.example.com"))
+
+
+def test_directory_with_an_alias_is_not_removed(plain):
+    plain.mkdir(NAME)
+    os.symlink(NAME, plain.path("www.example.com"))
+    assert refused(os.rmdir, plain.path(NAME)) == errno.EBUSY
+    os.unlink(plain.path("www.example.com"))
+    os.rmdir(plain.path(NAME))
+    assert os.listdir(plain.mountpoint) == ["fallback"]
+
+
+# Removal
+
+def test_rmdir_keeps_the_certificate_for_the_name_coming_back(plain):
+    plain.mkdir(NAME)
+    before = plain.read(NAME, "fullchain.pem"), plain.read(NAME, "privkey.pem")
+    os.rmdir(plain.path(NAME))
+    assert refused(os.stat, plain.path(NAME)) == errno.ENOENT
+    plain.mkdir(NAME)
+    assert (plain.read(NAME, "fullchain.pem"), plain.read(NAME, "privkey.pem")) == before
+
+
+def test_rm_r_of_a_directory_means_rmdir(plain):
+    plain.mkdir(NAME)
+    subprocess.run(["rm", "-r", plain.path(NAME)], check=True, timeout=LIMIT_S)
+    assert os.listdir(plain.mountpoint) == ["fallback"]
+
+
+def test_fallback_can_not_be_removed(plain):
+    assert refused(os.rmdir, plain.path("fallback")) == errno.EPERM
+
+
+# The rest
+
+def test_statfs_tells_of_the_store(plain):
+    found = os.statvfs(plain.mountpoint)
+    assert found.f_blocks > 0 and found.f_bavail > 0 and found.f_namemax >= 253
+
+
+def requests(certfs, operation):
+    text = certfs.read(".certfs", "metrics").decode()
+    found = re.search(rf'^certfs_requests_total{{operation="{operation}"}} (\d+)$', text,
+                      re.MULTILINE)
+    return int(found.group(1)) if found else 0
+
+
+def test_extended_attributes_cost_one_request_at_most(plain):
+    plain.mkdir(NAME)
+    for _ in range(20):
+        assert refused(os.getxattr, plain.path(NAME, "cert.pem"), "user.x") == errno.ENOTSUP
+        assert refused(os.listxattr, plain.path(NAME, "cert.pem")) == errno.ENOTSUP
+    assert requests(plain, "getxattr") <= 1
+    assert requests(plain, "listxattr") <= 1
+
+
+def test_reading_again_asks_for_one_open_and_no_read(plain):
+    plain.mkdir(NAME)
+    plain.read(NAME, "cert.pem")
+    opens, reads = requests(plain, "open"), requests(plain, "read")
+    for _ in range(20):
+        plain.read(NAME, "cert.pem")
+    # The metrics are files too: the second look at them is one open and a read or two.
+    assert requests(plain, "open") - opens in range(20, 25)
+    assert requests(plain, "read") - reads < 10
+
+
+def test_mount_is_nosuid_nodev_noexec(plain):
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        line = next(line for line in file if f" {plain.mountpoint} " in line)
+    assert {"nosuid", "nodev", "noexec"} <= set(line.split()[5].split(","))
+    assert "default_permissions" in line and "allow_other" in line
