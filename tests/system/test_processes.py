@@ -163,16 +163,6 @@ class TestDeathsOnOneRequest:
 
 # The net worker's death
 
-def test_killed_net_worker_goes_on_with_its_order(gated):
-    certfs, ca, gate = gated()
-    certfs.mkdir(NAME)
-    wait_for(lambda: gate.arrived, "the CA has asked for the token")
-    certfs.kill_worker("net")
-    gate.open.set()
-    certfs.wait_for_source(NAME, "managed")
-    assert ca.orders() == 1
-
-
 def test_killed_fs_worker_goes_on_with_its_order(gated):
     certfs, ca, gate = gated()
     certfs.mkdir(NAME)
@@ -181,17 +171,6 @@ def test_killed_fs_worker_goes_on_with_its_order(gated):
     gate.open.set()
     certfs.wait_for_source(NAME, "managed")
     assert ca.orders() == 1
-
-
-def test_restart_in_mid_order_goes_on_with_it(gated):
-    certfs, ca, gate = gated()
-    certfs.mkdir(NAME)
-    wait_for(lambda: gate.arrived, "the CA has asked for the token")
-    certfs.restart()
-    gate.open.set()
-    certfs.wait_for_source(NAME, "managed")
-    assert ca.orders() == 1
-    assert ca.requests("sign-me-up") <= 2
 
 
 # The supervisor's end
