@@ -3,6 +3,7 @@
 """scripts/quickstart: one command from nothing to a page over TLS."""
 
 import os
+import shlex
 import signal
 import subprocess
 
@@ -27,7 +28,7 @@ def quickstart(*args):
 
 
 def read_env(folder):
-    shell = f'set -eu; . {folder}/env; for v in MOUNT STORE CONF CERTFS ACME_DIRECTORY '
+    shell = f'set -eu; . {shlex.quote(folder)}/env; for v in MOUNT STORE CONF CERTFS ACME_DIRECTORY '
     shell += 'ACME_ROOTS HTTPS_PORT SUPERVISOR_PID; do echo "$v=${!v}"; done'
     out = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
     return dict(line.split("=", 1) for line in out.stdout.splitlines())
@@ -58,6 +59,22 @@ def test_check_finds_everything_in_order_and_leaves_nothing(place):
     folder = place("checked")
     assert "Everything works." in quickstart("--dir", folder, "--check")
     assert not os.path.exists(folder)
+
+
+def test_two_side_by_side_do_not_disturb_each_other(place):
+    first, second = place("first"), place("second with a space")
+    both = [subprocess.Popen([SCRIPT, "--dir", path], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, env=environment())
+            for path in (first, second)]
+    for process in both:
+        out, _ = process.communicate(timeout=4 * LIMIT_S)
+        assert process.returncode == 0, out
+    env = read_env(second)
+    assert os.path.join(first, "mnt") in mounts()
+    quickstart("--dir", first, "--down")
+    assert os.path.join(first, "mnt") not in mounts()
+    assert "certificate of certfs" in page(env)
+    os.kill(int(env["SUPERVISOR_PID"]), 0)
 
 
 def test_down_a_second_time_does_nothing(place):
