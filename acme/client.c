@@ -270,6 +270,7 @@ void client_message(struct client *client, const struct wire_message *m)
 		break;
 	case WIRE_READY:
 	case WIRE_HELLO_ACK:
+	case WIRE_ANSWERS:
 	case WIRE_SIGN:
 	case WIRE_ACCOUNT:
 	case WIRE_STATE:

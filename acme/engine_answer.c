@@ -448,6 +448,7 @@ void engine_job_message(struct engine *e, const struct wire_message *m)
 		order_failed(e, job->number, &m->failure, false);
 		break;
 	case WIRE_HELLO:
+	case WIRE_ANSWERS:
 	case WIRE_JOB:
 	case WIRE_DROP:
 	case WIRE_STORED:

@@ -12,6 +12,8 @@
 
 #define MESSAGES_AT_ONCE 256
 #define STARTS_AT_ONCE   64
+/* Messages of stored tokens: half of what may wait on the link. */
+#define ANSWERS_MAX (WIRE_QUEUE_MAX / 2)
 
 void engine_random(void *out, size_t size)
 {
@@ -291,6 +293,52 @@ void engine_fill(struct engine *e)
 			job_start(e, number);
 }
 
+/* The next full message of stored tokens, or the last one. */
+static int answers_read(struct txn *txn, char *after, struct wire_message *m,
+			struct error *err)
+{
+	struct wire_token *t;
+	int rc;
+
+	for (m->tokens = 0; m->tokens < WIRE_TOKENS_MAX; m->tokens++) {
+		t = &m->storage[m->tokens];
+		rc = token_next(txn, after, t->token, err);
+		if (rc)
+			return rc;
+		snprintf(after, TOKEN_MAX, "%s", t->token);
+		rc = token_get(txn, t->token, t->authorization, sizeof(t->authorization),
+			       err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* The CA may ask a new net worker for what it was told of by the one before. */
+static void answers_send(struct engine *e)
+{
+	char after[TOKEN_MAX] = "";
+	struct error err = {.code = 0};
+	struct txn *txn = NULL;
+	int rc = db_read_begin(e->db, &txn, &err);
+
+	for (int i = 0; i < ANSWERS_MAX && e->acknowledged; i++) {
+		struct wire_message *m = engine_message(e, WIRE_ANSWERS, 0);
+
+		m->token = m->storage;
+		if (rc == 0 && i < ANSWERS_MAX - 1)
+			rc = answers_read(txn, after, m, &err);
+		engine_send(e);
+		if (m->tokens < WIRE_TOKENS_MAX)
+			break;
+	}
+	if (txn)
+		db_read_end(txn);
+	if (rc && rc != -ENOENT)
+		log_error(e->lg, NULL, "not all challenges can be answered: %s",
+			  err.text);
+}
+
 static void acknowledged(struct engine *e)
 {
 	e->acknowledged = true;
@@ -299,6 +347,7 @@ static void acknowledged(struct engine *e)
 	e->walking = true;
 	e->walk_again = false;
 	e->walk_after = 0;
+	answers_send(e);
 }
 
 void engine_hear(struct engine *e)

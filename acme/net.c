@@ -22,6 +22,7 @@ struct net {
 	struct wire_link *link;
 	struct wire_message *out; /* our own messages */
 	struct error broken;      /* code 0: the link works */
+	bool listening;           /* the answers of stored orders are here */
 };
 
 static void say(void *ctx, const struct wire_message *m)
@@ -56,6 +57,26 @@ static void token_del(void *ctx, uint32_t job)
 	http01_del(n->listener, job);
 }
 
+static void answers(struct net *n, const struct wire_message *m)
+{
+	for (size_t i = 0; i < m->tokens; i++)
+		http01_add(n->listener, 0, &m->token[i]);
+	http01_keep(n->listener, KEEP_S);
+	if (m->tokens < WIRE_TOKENS_MAX)
+		n->listening = true;
+}
+
+static void hello(struct net *n, const struct wire_message *m)
+{
+	const uint64_t epoch = m->epoch;
+
+	/* What waits was meant for the one before. */
+	wire_link_forget(n->link);
+	http01_keep(n->listener, KEEP_S);
+	client_message(n->client, m);
+	say_own(n, WIRE_HELLO_ACK, epoch);
+}
+
 static int hear(struct net *n, struct error *err)
 {
 	struct wire_message *m;
@@ -71,17 +92,12 @@ static int hear(struct net *n, struct error *err)
 		}
 		if (r < 0)
 			return r == -EAGAIN ? 0 : r;
-		if (m->type == WIRE_HELLO) {
-			const uint64_t epoch = m->epoch;
-
-			/* What waits was meant for the one before. */
-			wire_link_forget(n->link);
-			http01_keep(n->listener, KEEP_S);
+		if (m->type == WIRE_HELLO)
+			hello(n, m);
+		else if (m->type == WIRE_ANSWERS)
+			answers(n, m);
+		else
 			client_message(n->client, m);
-			say_own(n, WIRE_HELLO_ACK, epoch);
-			continue;
-		}
-		client_message(n->client, m);
 	}
 }
 
@@ -104,7 +120,8 @@ static int turn(struct net *n, struct error *err)
 	fds[0] = (struct pollfd){.fd = n->options->link_fd,
 				 .events = wire_link_events(n->link)};
 	fds[1] = (struct pollfd){.fd = n->options->signal_fd, .events = POLLIN};
-	count += http01_fds(n->listener, fds + 2);
+	if (n->listening)
+		count += http01_fds(n->listener, fds + 2);
 	r = http_run(n->http, fds, count, wait_ms, err);
 	if (r < 0)
 		return r;
@@ -118,7 +135,8 @@ static int turn(struct net *n, struct error *err)
 		return 1;
 	if (r < 0)
 		return r;
-	http01_run(n->listener);
+	if (n->listening)
+		http01_run(n->listener);
 	client_run(n->client);
 	if (n->broken.code == EPIPE)
 		return 1;

@@ -136,6 +136,7 @@ static void put_body(struct enc *e, const struct wire_message *m)
 		enc_text(e, m->step.finalize_url);
 		enc_text(e, m->step.certificate_url);
 		break;
+	case WIRE_ANSWERS:
 	case WIRE_TOKENS:
 		put_tokens(e, m);
 		break;
@@ -237,6 +238,7 @@ static void get_body(struct dec *d, struct wire_message *m)
 	case WIRE_STATE:
 		get_step(d, m);
 		break;
+	case WIRE_ANSWERS:
 	case WIRE_TOKENS:
 		get_tokens(d, m);
 		break;

@@ -8,10 +8,12 @@
  * CSR goes out, a signature is asked for.
  *
  * Who died: a net worker begins with WIRE_READY; the fs worker then sends WIRE_HELLO with
- * a random epoch and, once the net worker has echoed it (WIRE_HELLO_ACK), all jobs. A new
- * fs worker sends WIRE_HELLO by itself. The net worker drops its jobs at a WIRE_HELLO; the
- * fs worker ignores what it reads until the echo of its own epoch, so what was said to or
- * by a dead worker is not mistaken. All other messages name a job.
+ * a random epoch and, once the net worker has echoed it (WIRE_HELLO_ACK), what the CA may
+ * still ask for (WIRE_ANSWERS) and all jobs. A new net worker lets http-01 requests wait
+ * until it has all WIRE_ANSWERS: a 404 in between would be a failed validation and the
+ * order's end. A new fs worker sends WIRE_HELLO by itself. The net worker drops its jobs at
+ * a WIRE_HELLO; the fs worker ignores what it reads until the echo of its own epoch, so
+ * what was said to or by a dead worker is not mistaken. All other messages name a job.
  *
  * A job is one order of one domain. The net worker reports each step (WIRE_ACCOUNT,
  * WIRE_STATE, WIRE_TOKENS) and goes on only after WIRE_STORED: every step is on disk
@@ -25,7 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_VERSION     1
+#define WIRE_VERSION     2
 #define WIRE_MESSAGE_MAX (160 * 1024)
 #define WIRE_CHAIN_MAX   (96 * 1024)
 #define WIRE_SIGN_MAX    (64 * 1024)
@@ -34,6 +36,7 @@
 enum wire_type {
 	/* fs -> net */
 	WIRE_HELLO = 1, /* epoch */
+	WIRE_ANSWERS,   /* tokens of stored orders; fewer than WIRE_TOKENS_MAX: the last */
 	WIRE_JOB,       /* job: an order to begin or to go on with */
 	WIRE_DROP,      /* the job is no longer wanted */
 	WIRE_STORED,    /* the last step of this job is on disk */
@@ -89,7 +92,7 @@ struct wire_token {
 
 struct wire_message {
 	enum wire_type type;
-	uint32_t job; /* 0 in READY, HELLO, HELLO_ACK; no two orders of an epoch have the same */
+	uint32_t job; /* 0 in READY, HELLO, HELLO_ACK, ANSWERS; never the same for two orders */
 	uint64_t epoch;
 	struct wire_job work;
 	struct {

@@ -2,6 +2,7 @@
 # Copyright (C) 2026 The certfs authors
 """Supervisor and workers: who they are, and what happens when they die."""
 
+import contextlib
 import errno
 import grp
 import os
@@ -121,11 +122,15 @@ def waits_in_mkdir(process):
         return False
 
 
+@contextlib.contextmanager
 def mkdir_that_waits(certfs, name):
-    process = subprocess.Popen(["mkdir", certfs.path(name)], stderr=subprocess.PIPE,
-                               text=True)
-    wait_for(lambda: waits_in_mkdir(process), "mkdir waits for the store")
-    return process
+    with subprocess.Popen(["mkdir", certfs.path(name)], stderr=subprocess.PIPE,
+                          text=True) as process:
+        try:
+            wait_for(lambda: waits_in_mkdir(process), "mkdir waits for the store")
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture
@@ -163,6 +168,16 @@ class TestDeathsOnOneRequest:
 
 # The net worker's death
 
+def test_killed_net_worker_goes_on_with_its_order(gated):
+    certfs, ca, gate = gated()
+    certfs.mkdir(NAME)
+    wait_for(lambda: gate.arrived, "the CA has asked for the token")
+    certfs.kill_worker("net")
+    gate.open.set()
+    certfs.wait_for_source(NAME, "managed")
+    assert ca.orders() == 1
+
+
 def test_killed_fs_worker_goes_on_with_its_order(gated):
     certfs, ca, gate = gated()
     certfs.mkdir(NAME)
@@ -171,6 +186,17 @@ def test_killed_fs_worker_goes_on_with_its_order(gated):
     gate.open.set()
     certfs.wait_for_source(NAME, "managed")
     assert ca.orders() == 1
+
+
+def test_restart_in_mid_order_goes_on_with_it(gated):
+    certfs, ca, gate = gated()
+    certfs.mkdir(NAME)
+    wait_for(lambda: gate.arrived, "the CA has asked for the token")
+    certfs.restart()
+    gate.open.set()
+    certfs.wait_for_source(NAME, "managed")
+    assert ca.orders() == 1
+    assert ca.requests("sign-me-up") <= 2
 
 
 # The supervisor's end

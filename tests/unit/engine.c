@@ -230,6 +230,42 @@ static void restarted_net_worker_gets_its_orders_again(void **arg)
 	assert_int_equal(engine_in_flight(w->e), 2);
 }
 
+static void say_tokens(struct world *w, uint32_t job, size_t count)
+{
+	message(w, WIRE_TOKENS, job);
+	w->m->token = w->m->storage;
+	w->m->tokens = count;
+	for (size_t i = 0; i < count; i++) {
+		snprintf(w->m->storage[i].token, TOKEN_MAX,
+			 "token-of-job-%u-of-22-characters-%03zu", job, i);
+		snprintf(w->m->storage[i].authorization, 2 * TOKEN_MAX, "%s.thumb",
+			 w->m->storage[i].token);
+	}
+	say(w);
+	turn(w);
+}
+
+static void new_net_worker_is_told_what_the_ca_may_ask_for(void **arg)
+{
+	struct world *w = *arg;
+
+	make(w, "a.example.com");
+	make(w, "b.example.com");
+	turn(w);
+	assert_int_equal(w->answers, 1);
+	assert_int_equal(w->answer_tokens, 0);
+	say_tokens(w, need_job(w, "a.example.com")->id, WIRE_TOKENS_MAX);
+	say_tokens(w, need_job(w, "b.example.com")->id, 1);
+	message(w, WIRE_READY, 0);
+	say(w);
+	turn(w);
+	assert_int_equal(w->hellos, 2);
+	assert_int_equal(w->answers, 2);
+	assert_true(w->answers_over);
+	assert_int_equal(w->answer_tokens, WIRE_TOKENS_MAX + 1);
+	assert_non_null(strstr(w->answer.authorization, w->answer.token));
+}
+
 static void words_of_another_epoch_are_ignored(void **arg)
 {
 	struct world *w = *arg;
@@ -588,6 +624,7 @@ int main(void)
 	    promise(rubbish_for_a_chain_is_refused),
 	    promise(restarted_engine_goes_on_with_its_orders),
 	    promise(restarted_net_worker_gets_its_orders_again),
+	    promise(new_net_worker_is_told_what_the_ca_may_ask_for),
 	    promise(words_of_another_epoch_are_ignored),
 	    promise(twenty_orders_run_together),
 	    promise(orders_beyond_the_limit_wait_without_a_loop),

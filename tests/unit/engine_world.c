@@ -168,10 +168,22 @@ static void net_note(struct world *w, const struct wire_message *m)
 		w->hellos++;
 		for (size_t i = 0; i < w->count; i++)
 			w->told[i].over = true;
+		w->answers = 0;
+		w->answer_tokens = 0;
+		w->answers_over = false;
 		message(w, WIRE_HELLO_ACK, 0)->epoch = m->epoch;
 		say(w);
 		break;
+	case WIRE_ANSWERS:
+		assert_false(w->answers_over);
+		w->answers++;
+		w->answer_tokens += m->tokens;
+		w->answers_over = m->tokens < WIRE_TOKENS_MAX;
+		if (m->tokens > 0)
+			w->answer = m->token[m->tokens - 1];
+		break;
 	case WIRE_JOB:
+		assert_true(w->answers_over);
 		note_job(w, m);
 		break;
 	case WIRE_DROP:

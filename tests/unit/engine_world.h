@@ -50,6 +50,12 @@ struct world {
 	struct told told[JOBS];
 	size_t count;
 	unsigned int hellos, stored;
+	/* WIRE_ANSWERS since the last WIRE_HELLO: how many, how many tokens, the last
+	 * one. */
+	unsigned int answers;
+	size_t answer_tokens;
+	struct wire_token answer;
+	bool answers_over;
 	unsigned char signature[64];
 	size_t signature_size;
 

@@ -123,7 +123,6 @@ static void tokens_arrive_up_to_their_limit(void **state)
 	struct world *w = *state;
 	struct error err;
 
-	w->out.type = WIRE_TOKENS;
 	w->out.token = w->out.storage;
 	w->out.tokens = WIRE_TOKENS_MAX;
 	for (size_t i = 0; i < WIRE_TOKENS_MAX; i++) {
@@ -131,6 +130,10 @@ static void tokens_arrive_up_to_their_limit(void **state)
 		memset(w->out.storage[i].authorization, 'A' + (int)(i % 26),
 		       2 * TOKEN_MAX - 1);
 	}
+	w->out.type = WIRE_ANSWERS;
+	round_trip(w);
+	assert_int_equal(w->in.tokens, WIRE_TOKENS_MAX);
+	w->out.type = WIRE_TOKENS;
 	round_trip(w);
 	assert_int_equal(w->in.tokens, WIRE_TOKENS_MAX);
 	for (size_t i = 0; i < WIRE_TOKENS_MAX; i++) {
