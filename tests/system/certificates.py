@@ -15,7 +15,7 @@ DAY = datetime.timedelta(days=1)
 
 
 def now():
-    return datetime.datetime.utcnow().replace(microsecond=0)
+    return datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0, tzinfo=None)
 
 
 def general_name(name):
@@ -48,6 +48,11 @@ def pem(*certificates):
     return b"".join(c.public_bytes(serialization.Encoding.PEM) for c in certificates)
 
 
+def signed_by(key):
+    """RFC 5280 §4.2.1.1: Python 3.13 trusts no chain without it."""
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+
+
 class Authority:
     """A root and one intermediate that signs leaves."""
 
@@ -70,7 +75,8 @@ class Authority:
                    .add_extension(x509.BasicConstraints(True, None), critical=True)
                    .add_extension(usage, critical=True)
                    .add_extension(x509.SubjectKeyIdentifier.from_public_key(
-                       key.public_key()), critical=False))
+                       key.public_key()), critical=False)
+                   .add_extension(signed_by(issuer_key), critical=False))
         return builder.sign(issuer_key, hashes.SHA256())
 
     def leaf(self, names, key=None, days=90, since_days=0, ca=False):
@@ -83,7 +89,8 @@ class Authority:
                    .not_valid_after(now() + days * DAY)
                    .add_extension(x509.BasicConstraints(ca, None), critical=True)
                    .add_extension(x509.SubjectAlternativeName(
-                       [general_name(n) for n in names]), critical=False))
+                       [general_name(n) for n in names]), critical=False)
+                   .add_extension(signed_by(self.key), critical=False))
         return builder.sign(self.key, hashes.SHA256()), key
 
     def leaf_of_request(self, request, names=None, key=None):
@@ -98,7 +105,8 @@ class Authority:
                    .serial_number(x509.random_serial_number())
                    .not_valid_before(now() - DAY / 24).not_valid_after(now() + 90 * DAY)
                    .add_extension(x509.SubjectAlternativeName(
-                       [general_name(n) for n in names]), critical=False))
+                       [general_name(n) for n in names]), critical=False)
+                   .add_extension(signed_by(self.key), critical=False))
         return builder.sign(self.key, hashes.SHA256())
 
 
