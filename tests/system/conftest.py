@@ -16,6 +16,7 @@ import pytest
 
 import service
 from challtestsrv import Challtestsrv
+from fake_ca import FakeCa
 from gate import Gate
 from mount import Certfs, abort, mounts
 from nginx import Nginx
@@ -129,15 +130,28 @@ def gated(certfs, pebble):
     """Like managed, with a gate before the listener; (certfs, pebble, gate)."""
     gates = []
 
-    def make(env=None, **sections):
-        ca, listen = pebble(env=env), free_port()
+    def make(env=None, validity_s=None, **sections):
+        ca, listen = pebble(env=env, validity_s=validity_s), free_port()
         gates.append(Gate(ca.http_port, listen))
-        daemon = certfs(acme=ca.settings(), http_01={"listen": f"127.0.0.1:{listen}"},
-                        **sections)
+        acme = {**ca.settings(), **sections.pop("acme", {})}
+        daemon = certfs(acme=acme, http_01={"listen": f"127.0.0.1:{listen}"}, **sections)
         return daemon, ca, gates[-1]
     yield make
     for gate in gates:
         gate.close()
+
+
+@pytest.fixture
+def fake(folder):
+    """fake(dir=function, ...) starts a scripted CA with these steps replaced."""
+    made = []
+
+    def make(**steps):
+        made.append(FakeCa(folder, **steps))
+        return made[-1]
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from waiting import LIMIT_S, wait_for
 
 BINARY = os.environ.get("CERTFS", "certfs")
 SERVED = ("cert.pem", "chain.pem", "combined.pem", "fullchain.pem", "privkey.pem")
-BAD_WORDS = re.compile(r"AddressSanitizer|runtime error|LeakSanitizer|\] error: ")
+BAD_WORDS = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error|"
+                       r"^\S+ certfs\[\w+\] error: ")
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
               "UBSAN_OPTIONS": "print_stacktrace=1"}
 
