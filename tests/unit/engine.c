@@ -236,10 +236,13 @@ static void say_tokens(struct world *w, uint32_t job, size_t count)
 	w->m->token = w->m->storage;
 	w->m->tokens = count;
 	for (size_t i = 0; i < count; i++) {
-		snprintf(w->m->storage[i].token, TOKEN_MAX,
-			 "token-of-job-%u-of-22-characters-%03zu", job, i);
+		char token[TOKEN_MAX];
+
+		snprintf(token, sizeof(token), "token-of-job-%u-of-22-characters-%03zu",
+			 job, i);
+		snprintf(w->m->storage[i].token, TOKEN_MAX, "%s", token);
 		snprintf(w->m->storage[i].authorization, 2 * TOKEN_MAX, "%s.thumb",
-			 w->m->storage[i].token);
+			 token);
 	}
 	say(w);
 	turn(w);
