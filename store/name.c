@@ -46,6 +46,17 @@ static int refuse_upper(const char *text, struct error *err)
 	return error_set(err, EINVAL, "'%s' has upper-case letters, use %s", text, lower);
 }
 
+/* U+0000 … U+001F, U+007F … U+009F, in UTF-8. */
+static bool has_control_character(const char *text)
+{
+	const unsigned char *c = (const unsigned char *)text;
+
+	for (; *c; c++)
+		if (*c < 0x20 || *c == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0))
+			return true;
+	return false;
+}
+
 /* A label that begins with "xn--" must decode, and be the one that its U-label encodes
  * to. What IDNA2008 would not have registered (an emoji) is left to the CA: it is in the
  * DNS. */
@@ -56,6 +67,10 @@ static int check_a_label(const char *label, struct error *err)
 	if (r != IDN2_OK)
 		r = error_set(err, EINVAL, "'%s' is no valid A-label: %s", label,
 			      idn2_strerror(r));
+	else if (has_control_character(u_label))
+		r = error_set(
+		    err, EINVAL,
+		    "'%s' is no valid A-label: it stands for a control character", label);
 	else if (idn2_to_ascii_8z(u_label, &again,
 				  IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT) == IDN2_OK &&
 		 strcmp(again, label) != 0)

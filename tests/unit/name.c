@@ -79,6 +79,7 @@ static void a_label_that_does_not_decode_is_refused(void **state)
 	refused("xn--.example", "hyphen");
 	refused("xn--ls8h=.example", "character");
 	refused("xn--99999999.example", "A-label");
+	refused("xn--a.example", "control character");
 	/* Decodes to an upper-case U-label, whose A-label is another one. */
 	refused("xn--bcher-2pa.example", "use xn--bcher-kva");
 }
