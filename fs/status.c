@@ -209,24 +209,19 @@ int status_page(const struct status_context *ctx, struct txn *txn, uint32_t numb
 
 static int events_json(struct txn *txn, uint32_t number, json_t *list, struct error *err)
 {
-	struct event e;
-	uint64_t after = 0;
-	int rc;
+	struct event newest[EVENTS_SHOWN], *e;
+	size_t count;
+	int rc = event_of(txn, number, newest, EVENTS_SHOWN, &count, err);
 
-	while ((rc = event_next(txn, after, &e, err)) == 0) {
-		after = e.sequence;
-		if (e.number != number)
-			continue;
-		log_clean(e.text);
-		if (json_array_append_new(list, json_pack("{s:o, s:s, s:s}", "at",
-							  situation_time_json(e.at_s),
-							  "kind", event_kind_name(e.kind),
-							  "text", e.text)))
-			return no_memory(err);
-		if (json_array_size(list) > EVENTS_SHOWN)
-			json_array_remove(list, 0);
+	for (e = newest; rc == 0 && e < newest + count; e++) {
+		log_clean(e->text);
+		if (json_array_append_new(
+			list,
+			json_pack("{s:o, s:s, s:s}", "at", situation_time_json(e->at_s),
+				  "kind", event_kind_name(e->kind), "text", e->text)))
+			rc = no_memory(err);
 	}
-	return rc == -ENOENT ? 0 : rc;
+	return rc;
 }
 
 static json_t *waiting_json(const struct situation *s)

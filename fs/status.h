@@ -10,9 +10,9 @@
  * first, so that no certificate's subject and no CA's words can break a page, JSON or a
  * metric.
  *
- * `status` and `policy` are a handful of look-ups. `status.json` of a domain walks over
- * the events (at most EVENTS_KEPT), those of `.certfs` but config over all domains or
- * events: they are for a thread that may take its time. */
+ * `status`, `status.json` and `policy` of a domain are a handful of look-ups. Those of
+ * `.certfs` but config walk over all domains or events: they are for a thread that may
+ * take its time. */
 #ifndef CERTFS_FS_STATUS_H
 #define CERTFS_FS_STATUS_H
 

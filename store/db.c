@@ -28,6 +28,7 @@ static const char *const table_name[DB_TABLES] = {
     [DB_TOKENS_OF] = "tokens_of", [DB_LIMITS] = "limits",
     [DB_EVENTS] = "events",       [DB_WAITING] = "waiting",
     [DB_CHANGED] = "changed",     [DB_ANSWERED] = "answered",
+    [DB_EVENTS_OF] = "events_of",
 };
 
 struct txn {
@@ -635,6 +636,14 @@ int db_next(struct db_cursor *cursor, struct db_value *found_key,
 	MDB_val k = {0};
 
 	return cursor_get(cursor, &k, MDB_NEXT, found_key, found_value);
+}
+
+int db_prev(struct db_cursor *cursor, struct db_value *found_key,
+	    struct db_value *found_value)
+{
+	MDB_val k = {0};
+
+	return cursor_get(cursor, &k, MDB_PREV, found_key, found_value);
 }
 
 int db_last(struct db_cursor *cursor, struct db_value *found_key,

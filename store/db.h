@@ -52,6 +52,7 @@ enum db_table {
 	DB_TOKENS_OF,   /* number, token -> nothing: the tokens of an order */
 	DB_LIMITS,      /* CA, kind, time */
 	DB_EVENTS,      /* sequence -> event */
+	DB_EVENTS_OF,   /* number, sequence -> nothing: the events of a domain */
 	DB_WAITING,     /* number -> a file that waits for its other half */
 	DB_CHANGED,     /* number -> kernel caches must be told */
 	DB_ANSWERED,    /* connection, unique -> result of a FUSE request that changed something */
@@ -108,6 +109,8 @@ void db_cursor_close(struct db_cursor *cursor); /* before the transaction ends *
 int db_seek(struct db_cursor *cursor, const void *key, size_t key_size,
 	    struct db_value *found_key, struct db_value *found_value);
 int db_next(struct db_cursor *cursor, struct db_value *found_key,
+	    struct db_value *found_value);
+int db_prev(struct db_cursor *cursor, struct db_value *found_key,
 	    struct db_value *found_value);
 int db_last(struct db_cursor *cursor, struct db_value *found_key,
 	    struct db_value *found_value);

@@ -11,6 +11,7 @@
 
 #define RECORD    1
 #define EVENT_KEY 8
+#define OF_KEY    (4 + EVENT_KEY)
 
 const char *event_kind_name(enum event_kind kind)
 {
@@ -47,6 +48,15 @@ static void event_key(unsigned char *key, uint64_t sequence)
 	enc_be64(&e, sequence);
 }
 
+static void of_key(unsigned char *key, uint32_t number, uint64_t sequence)
+{
+	struct enc e;
+
+	enc_init(&e, key, OF_KEY);
+	enc_be32(&e, number);
+	enc_be64(&e, sequence);
+}
+
 /* A text that was cut must not end in half a UTF-8 character. */
 static void cut_at_character(char *text, size_t size)
 {
@@ -57,37 +67,6 @@ static void cut_at_character(char *text, size_t size)
 	if (start > 0 && (unsigned char)text[start - 1] >= 0xc0)
 		start--;
 	text[start] = '\0';
-}
-
-int event_add(struct txn *txn, enum event_kind kind, uint32_t number, int64_t now_s,
-	      struct error *err, const char *format, ...)
-{
-	unsigned char key[EVENT_KEY], record[sizeof(struct event) + 32];
-	struct event ev = {.kind = kind, .number = number, .at_s = now_s};
-	struct enc e;
-	va_list args;
-	int length, rc;
-
-	va_start(args, format);
-	length = vsnprintf(ev.text, sizeof(ev.text), format, args);
-	va_end(args);
-	if (length >= (int)sizeof(ev.text))
-		cut_at_character(ev.text, sizeof(ev.text) - 1);
-	rc = db_count(txn, "event", &ev.sequence, err);
-	if (rc)
-		return rc;
-	enc_init(&e, record, sizeof(record));
-	enc_u8(&e, RECORD);
-	enc_i64(&e, ev.at_s);
-	enc_u8(&e, (uint8_t)ev.kind);
-	enc_u32(&e, ev.number);
-	enc_text(&e, ev.text);
-	event_key(key, ev.sequence);
-	rc = db_put(txn, DB_EVENTS, key, sizeof(key), record, e.size, err);
-	if (rc || ev.sequence <= EVENTS_KEPT)
-		return rc;
-	event_key(key, ev.sequence - EVENTS_KEPT);
-	return db_del(txn, DB_EVENTS, key, sizeof(key), err);
 }
 
 static int event_decode(const struct db_value *key, const struct db_value *value,
@@ -110,6 +89,68 @@ static int event_decode(const struct db_value *key, const struct db_value *value
 	return 0;
 }
 
+static int event_get(struct txn *txn, uint64_t sequence, struct event *ev,
+		     struct error *err)
+{
+	unsigned char data[EVENT_KEY];
+	struct db_value key = {.data = data, .size = sizeof(data)}, value;
+	int rc;
+
+	event_key(data, sequence);
+	rc = db_get(txn, DB_EVENTS, data, sizeof(data), &value, err);
+	return rc ? rc : event_decode(&key, &value, ev, err);
+}
+
+static int forget(struct txn *txn, uint64_t sequence, struct error *err)
+{
+	unsigned char key[EVENT_KEY], of[OF_KEY];
+	struct event old;
+	int rc = event_get(txn, sequence, &old, err);
+
+	if (rc == -ENOENT)
+		error_clear(err);
+	if (rc)
+		return rc == -ENOENT ? 0 : rc;
+	of_key(of, old.number, sequence);
+	rc = db_del(txn, DB_EVENTS_OF, of, sizeof(of), err);
+	event_key(key, sequence);
+	return rc ? rc : db_del(txn, DB_EVENTS, key, sizeof(key), err);
+}
+
+int event_add(struct txn *txn, enum event_kind kind, uint32_t number, int64_t now_s,
+	      struct error *err, const char *format, ...)
+{
+	unsigned char key[EVENT_KEY], of[OF_KEY], record[sizeof(struct event) + 32];
+	const unsigned char mark = RECORD;
+	struct event ev = {.kind = kind, .number = number, .at_s = now_s};
+	struct enc e;
+	va_list args;
+	int length, rc;
+
+	va_start(args, format);
+	length = vsnprintf(ev.text, sizeof(ev.text), format, args);
+	va_end(args);
+	if (length >= (int)sizeof(ev.text))
+		cut_at_character(ev.text, sizeof(ev.text) - 1);
+	rc = db_count(txn, "event", &ev.sequence, err);
+	if (rc)
+		return rc;
+	enc_init(&e, record, sizeof(record));
+	enc_u8(&e, RECORD);
+	enc_i64(&e, ev.at_s);
+	enc_u8(&e, (uint8_t)ev.kind);
+	enc_u32(&e, ev.number);
+	enc_text(&e, ev.text);
+	event_key(key, ev.sequence);
+	of_key(of, number, ev.sequence);
+	rc = db_put(txn, DB_EVENTS, key, sizeof(key), record, e.size, err);
+	if (rc == 0)
+		rc = db_put(txn, DB_EVENTS_OF, of, sizeof(of), &mark, sizeof(mark), err);
+	if (rc || ev.sequence <= EVENTS_KEPT)
+		return rc;
+	return forget(txn, ev.sequence - EVENTS_KEPT, err);
+}
+
 int event_next(struct txn *txn, uint64_t after, struct event *ev, struct error *err)
 {
 	struct db_cursor *cursor = NULL;
@@ -130,6 +171,51 @@ int event_next(struct txn *txn, uint64_t after, struct event *ev, struct error *
 		rc = error_set(err, -rc, "cannot read the events");
 	db_cursor_close(cursor);
 	return rc;
+}
+
+/* The sequence of the newest event of `number` before `before`. */
+static int sequence_before(struct db_cursor *cursor, uint32_t number, uint64_t before,
+			   uint64_t *sequence)
+{
+	unsigned char from[OF_KEY];
+	struct db_value key, value;
+	struct dec d;
+	int rc;
+
+	of_key(from, number, before);
+	rc = db_seek(cursor, from, sizeof(from), &key, &value);
+	rc = rc == -ENOENT ? db_last(cursor, &key, &value)
+			   : (rc ? rc : db_prev(cursor, &key, &value));
+	if (rc)
+		return rc;
+	dec_init(&d, key.data, key.size);
+	if (dec_be32(&d) != number)
+		return -ENOENT;
+	*sequence = dec_be64(&d);
+	return dec_done(&d) ? 0 : -EIO;
+}
+
+int event_of(struct txn *txn, uint32_t number, struct event *out, size_t room,
+	     size_t *count, struct error *err)
+{
+	struct db_cursor *cursor = NULL;
+	uint64_t sequence = UINT64_MAX;
+	size_t left = room;
+	int rc = db_cursor_open(txn, DB_EVENTS_OF, &cursor, err);
+
+	if (rc)
+		return rc;
+	while (rc == 0 && left > 0) {
+		rc = sequence_before(cursor, number, sequence, &sequence);
+		if (rc == -EIO)
+			rc = error_set(err, EIO, "cannot read the events");
+		if (rc == 0)
+			rc = event_get(txn, sequence, &out[--left], err);
+	}
+	db_cursor_close(cursor);
+	*count = room - left;
+	memmove(out, out + left, *count * sizeof(*out));
+	return rc == -ENOENT ? 0 : rc;
 }
 
 uint64_t event_newest(struct txn *txn)

@@ -38,6 +38,9 @@ int event_add(struct txn *txn, enum event_kind kind, uint32_t number, int64_t no
 	__attribute__((format(printf, 6, 7)));
 /* The first event with a sequence > `after`. -ENOENT at the end (err is not set then). */
 int event_next(struct txn *txn, uint64_t after, struct event *e, struct error *err);
+/* The newest events of a domain, oldest first: at most `room`, how many into *count. */
+int event_of(struct txn *txn, uint32_t number, struct event *out, size_t room, size_t *count,
+	     struct error *err);
 /* The sequence of the newest event, 0: none. */
 uint64_t event_newest(struct txn *txn);
 

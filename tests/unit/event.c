@@ -88,11 +88,50 @@ static void long_text_is_cut_at_a_character(void **state)
 	db_read_end(txn);
 }
 
+static int add_of_two(struct txn *txn, void *arg, struct error *err)
+{
+	(void)arg;
+	for (uint32_t i = 0; i < EVENTS_KEPT + 7; i++)
+		assert_ok(event_add(txn, EVENT_OTHER, i == 3 ? 9 : i % 2 + 7, i, err,
+				    "event %u", i),
+			  err);
+	return 0;
+}
+
+static void the_newest_of_a_domain_are_read_oldest_first(void **state)
+{
+	struct temp_store *t = *state;
+	struct event e[4];
+	struct txn *txn;
+	size_t count;
+
+	in_update(t, add_of_two, NULL);
+	txn = read_begin(t);
+	for (uint32_t number = 7; number <= 8; number++) {
+		assert_ok(event_of(txn, number, e, 4, &count, &t->err), &t->err);
+		assert_int_equal(count, 4);
+		for (size_t i = 0; i < count; i++) {
+			assert_int_equal(e[i].number, number);
+			if (i > 0)
+				assert_int_equal(e[i].sequence, e[i - 1].sequence + 2);
+		}
+		assert_true(e[3].sequence + 2 > event_newest(txn));
+	}
+	/* The only one of 9 has given way, and its entry with it. */
+	assert_ok(event_of(txn, 9, e, 4, &count, &t->err), &t->err);
+	assert_int_equal(count, 0);
+	assert_ok(event_of(txn, 1, e, 4, &count, &t->err), &t->err);
+	assert_int_equal(count, 0);
+	assert_int_equal(db_entries(txn, DB_EVENTS_OF), EVENTS_KEPT);
+	db_read_end(txn);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    store_test(events_are_read_in_the_order_they_happened),
 	    store_test(the_oldest_give_way),
+	    store_test(the_newest_of_a_domain_are_read_oldest_first),
 	    store_test(long_text_is_cut_at_a_character),
 	};
 
