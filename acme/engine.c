@@ -164,14 +164,24 @@ static int plan_check(struct engine *e, int64_t now_s, bool walk, struct error *
 	return 0;
 }
 
-int engine_touch_all_in(struct engine *e, struct txn *txn, struct error *err)
+int engine_touch_below_in(struct engine *e, struct txn *txn, const struct domain *d,
+			  int64_t now_s, struct error *err)
 {
-	struct planning g = {.e = e, .now_s = clock_now_s(e->clk), .walk = true};
-	int rc = plan_check_in(txn, &g, err);
+	struct planning g = {.e = e, .now_s = now_s, .walk = true};
 
+	if (d->name.kind != NAME_WILDCARD && d->name.kind != NAME_FALLBACK)
+		return 0;
 	/* Should the transaction fail, the walk finds that there is none. */
 	e->planning = true;
-	return rc;
+	return plan_check_in(txn, &g, err);
+}
+
+int engine_touch_served_in(struct engine *e, struct txn *txn, const struct domain *d,
+			   int64_t now_s, struct error *err)
+{
+	int rc = engine_touch_in(txn, d->number, now_s, err);
+
+	return rc ? rc : engine_touch_below_in(e, txn, d, now_s, err);
 }
 
 static int plan_walk_in(struct txn *txn, void *arg, struct error *err)

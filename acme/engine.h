@@ -58,13 +58,15 @@ void engine_run(struct engine *e, short revents);
  * is first left in peace for a third of what remained. */
 int64_t engine_renew_at_s(const struct config *cfg, const struct generation *g);
 
-/* In the transaction that did it: something about `number` changed (installed, alias added
- * or removed, custom certificate dropped or installed): plan it anew, due now. */
+/* In the transaction that did it: something about `number` changed (an alias added or
+ * removed, a custom certificate about to go): plan it anew, due now. */
 int engine_touch_in(struct txn *txn, uint32_t number, int64_t now_s, struct error *err);
 
-/* Something that all domains look at changed (the pair of `fallback/` or of a wildcard): the
- * engine goes through all of them, in the background. */
-int engine_touch_all_in(struct engine *e, struct txn *txn, struct error *err);
+/* As engine_touch_in() for a change of what `d` serves, or of whether it is installed. Where
+ * others fall back on it (`fallback/`, a wildcard), the engine goes through all domains, in
+ * the background. */
+int engine_touch_served_in(struct engine *e, struct txn *txn, const struct domain *d,
+			   int64_t now_s, struct error *err);
 
 /* rm of a custom certificate takes effect after this many seconds (domain.remove_custom_s). */
 #define ENGINE_REMOVAL_S 5

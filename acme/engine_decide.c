@@ -414,6 +414,8 @@ static int directory_in(struct engine *e, struct txn *txn, struct domain *d,
 				 err);
 	if (rc == 0 && changed)
 		rc = engine_serves_in(txn, d, now_s, out, err);
+	if (rc == 0 && changed)
+		rc = engine_touch_below_in(e, txn, d, now_s, err);
 	if (rc == 0)
 		rc = choice_in(txn, d->number, &choice, err);
 	if (rc)

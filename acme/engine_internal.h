@@ -82,6 +82,9 @@ bool engine_store_failed(const struct error *err);
 /* The store failed: nothing is tried for some seconds, so that a full disk is no loop. */
 void engine_pause(struct engine *e, const struct error *err);
 bool engine_paused(const struct engine *e);
+/* Other domains may fall back on what `d` serves: they are looked at. */
+int engine_touch_below_in(struct engine *e, struct txn *txn, const struct domain *d,
+			  int64_t now_s, struct error *err);
 /* After the commit: logs, drops, starts and tells what a decision says. */
 void engine_carry_out(struct engine *e, const struct decision *d);
 

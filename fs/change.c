@@ -84,7 +84,7 @@ static int do_mkdir(struct item *item, struct txn *txn, struct error *err)
 			      "%s was installed%s", name.text,
 			      back ? " again, with the certificates it had" : "");
 	if (r == 0)
-		r = engine_touch_in(txn, d.number, now_s, err);
+		r = work_touch_in(item->fs, txn, &d, now_s, err);
 	if (r == 0)
 		r = changed_mark(txn, d.number, &item->serial_changed, err);
 	if (r == 0)
@@ -123,7 +123,7 @@ static int do_rmdir(struct item *item, struct txn *txn, struct error *err)
 		r = event_add(txn, EVENT_RETIRED, d.number, now_s, err,
 			      "%s was removed; its certificates are kept", item->name);
 	if (r == 0)
-		r = engine_touch_in(txn, d.number, now_s, err);
+		r = work_touch_in(item->fs, txn, &d, now_s, err);
 	if (r == 0)
 		r = changed_mark(txn, d.number, &item->serial_changed, err);
 	if (r == 0) {

@@ -91,6 +91,7 @@ static int run_fs(struct child *c, struct error *err)
 	if (rc < 0)
 		return rc;
 	const struct worker_options options = {.cfg = c->cfg,
+					       .mountpoint = getenv("CERTFS_MOUNTPOINT"),
 					       .lg = &c->lg,
 					       .fuse_fd = CHILD_FD_FUSE,
 					       .slots_fd = CHILD_FD_SLOTS,

@@ -4,8 +4,9 @@
  *
  * The supervisor fork(2)s and exec(2)s the binary on disk (so that a reload takes the new
  * one) with CERTFS_CHILD=fs or net in the environment and these descriptors. CERTFS_CONF
- * is the configuration's path ("" : none), CERTFS_LISTEN the number of listening sockets,
- * CERTFS_SUPERVISOR the supervisor's pid. Nothing else is inherited. SIGTERM is blocked,
+ * is the configuration's path ("" : none), CERTFS_MOUNTPOINT where the mount is (for what is
+ * shown), CERTFS_LISTEN the number of listening sockets, CERTFS_SUPERVISOR the supervisor's
+ * pid. Nothing else is inherited. SIGTERM is blocked,
  * SIGPIPE ignored. argv[0] is "certfs: fs" or "certfs: net", which is what ps shows. */
 #ifndef CERTFS_FS_CHILD_H
 #define CERTFS_FS_CHILD_H

@@ -4,6 +4,7 @@
 
 #include "acme/engine.h"
 #include "fs/install.h"
+#include "fs/pages.h"
 #include "fs/tree.h"
 #include "fs/work.h"
 #include "store/generation.h"
@@ -102,14 +103,16 @@ static int open_for_write(fuse_req_t req, struct txn *txn, const struct node *n,
 	return 0;
 }
 
-static int open_page(fuse_req_t req, struct txn *txn, const struct node *n,
-		     struct fuse_file_info *fi, struct error *err)
+void file_reply_part(fuse_req_t req, const void *data, size_t all, size_t size, off_t off)
 {
-	struct fs *fs = fs_of(req);
-	struct secret *page = NULL;
-	int r = tree_page(fs, txn, n, &page, err);
-	if (r < 0)
-		return r;
+	size_t at = off < 0 || (size_t)off > all ? all : (size_t)off;
+	size_t left = all - at;
+	fuse_reply_buf(req, (const char *)data + at, size < left ? size : left);
+}
+
+int file_open_rendered(struct fs *fs, struct secret *page, struct fuse_file_info *fi,
+		       struct error *err)
+{
 	struct handle *h = handle_open(fs->handles, page);
 	if (!h)
 		return error_set(err, ENFILE, "%d files are open", HANDLES_MAX);
@@ -117,6 +120,15 @@ static int open_page(fuse_req_t req, struct txn *txn, const struct node *n,
 	fi->direct_io = 1;
 	fi->noflush = 1;
 	return 0;
+}
+
+static int open_page(fuse_req_t req, struct txn *txn, const struct node *n,
+		     struct fuse_file_info *fi, struct error *err)
+{
+	struct fs *fs = fs_of(req);
+	struct secret *page = NULL;
+	int r = tree_page(fs, txn, n, &page, err);
+	return r < 0 ? r : file_open_rendered(fs, page, fi, err);
 }
 
 static int open_node(fuse_req_t req, struct txn *txn, const struct node *n,
@@ -156,8 +168,13 @@ void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, ESTALE);
 		return;
 	}
-	if (tree_is_page(&n))
-		db_usage(fs->db, &fs->usage);
+	if (tree_is_long_page(&n)) {
+		if (wants_write(fi))
+			fuse_reply_err(req, EACCES);
+		else
+			pages_open(req, ino, fi);
+		return;
+	}
 	if (db_read_begin(fs->db, &txn, &err) < 0) {
 		fs_refuse(req, &err);
 		return;
@@ -169,14 +186,6 @@ void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, err.code);
 	else if (fuse_reply_open(req, fi) < 0 && fi->fh)
 		handle_close(fs->handles, fi->fh); /* the opener was interrupted */
-}
-
-static void reply_part(fuse_req_t req, const void *data, size_t all, size_t size,
-		       off_t off)
-{
-	size_t at = off < 0 || (size_t)off > all ? all : (size_t)off;
-	size_t left = all - at;
-	fuse_reply_buf(req, (const char *)data + at, size < left ? size : left);
 }
 
 static int content_of(struct fs *fs, struct txn *txn, uint64_t ino, const struct node *n,
@@ -214,13 +223,17 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct error err;
 	struct node n;
 	if (h) {
-		reply_part(
+		file_reply_part(
 		    req, h->content ? secret_data(h->content) : (const unsigned char *)"",
 		    h->content ? secret_size(h->content) : 0, size, off);
 		return;
 	}
 	if (!node_of(ino, &n)) {
 		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	if (tree_is_long_page(&n)) {
+		pages_read(req, ino, size, off);
 		return;
 	}
 	if (db_read_begin(fs->db, &txn, &err) < 0) {
@@ -232,7 +245,8 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	if (r < 0)
 		fs_refuse(req, &err);
 	else
-		reply_part(req, secret_data(content), secret_size(content), size, off);
+		file_reply_part(req, secret_data(content), secret_size(content), size,
+				off);
 	secret_free(content);
 }
 

@@ -27,4 +27,10 @@ void file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void file_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 
+/* For pages.h. Answers with the part that was asked for of `all` bytes. */
+void file_reply_part(fuse_req_t req, const void *data, size_t all, size_t size, off_t off);
+/* Opens a handle on a page, which becomes its own. ENFILE. */
+int file_open_rendered(struct fs *fs, struct secret *page, struct fuse_file_info *fi,
+		       struct error *err);
+
 #endif

@@ -4,7 +4,7 @@
  *
  * One context, made by worker.c and passed to all. The device thread owns handles, pairs and
  * the session's reading side; the store thread owns all writes to the store and the engine;
- * the notify thread owns nothing. Replies may come from any of them (libfuse allows that). */
+ * the threads of notifications and of pages own nothing. Replies may come from any of them (libfuse allows that). */
 #ifndef CERTFS_FS_FS_H
 #define CERTFS_FS_FS_H
 
@@ -22,9 +22,12 @@
 
 struct work;   /* work.h */
 struct notify; /* notify.h */
+struct pages;  /* pages.h */
 
 struct fs {
 	const struct config *cfg;
+	struct config *defaults; /* an empty file's, to tell what was set */
+	const char *mountpoint;  /* for what is shown */
 	const struct log *lg;
 	struct clock *clk;
 	struct db *db;
@@ -36,15 +39,17 @@ struct fs {
 	struct handles *handles;
 	struct pairs *pairs;
 	struct gone gone;
-	struct db_usage usage; /* as of the request in hand: may not be read within a transaction */
+	_Atomic size_t long_page_size[CONTROL_FILES]; /* as last rendered */
 	struct work *work;
 	struct notify *notify;
+	struct pages *pages;
 	struct slot_ref request; /* the request in the device thread's hands */
 	size_t request_small;    /* its small slot, SLOTS_SMALL: it is in the big one */
 	bool replaying;          /* it was taken over from a dead worker */
 };
 
 #define FS_TIMEOUT 86400.0 /* entries and attributes: a change invalidates what it touched */
+#define FS_FOLDER_TIMEOUT 1.0 /* attributes of folders in which names come and go by themselves */
 
 static inline struct fs *fs_of(fuse_req_t req)
 {

@@ -5,6 +5,7 @@
 #include "store/pem.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -12,7 +13,8 @@
 #define FIRST_ROOM 8192u
 
 struct handles {
-	uint32_t incarnation; /* upper half of each fh */
+	uint32_t incarnation; /* upper half of each fh; not 0, and so is no fh */
+	pthread_mutex_t lock; /* all below */
 	uint32_t next;
 	struct handle *slot[HANDLES_MAX];
 };
@@ -23,6 +25,10 @@ struct handles *handles_new(void)
 	if (hs && getrandom(&hs->incarnation, sizeof(hs->incarnation), 0) < 0) {
 		free(hs);
 		return NULL;
+	}
+	if (hs) {
+		hs->incarnation |= 1;
+		pthread_mutex_init(&hs->lock, NULL);
 	}
 	return hs;
 }
@@ -38,53 +44,75 @@ void handles_free(struct handles *hs)
 {
 	for (size_t i = 0; hs && i < HANDLES_MAX; i++)
 		release(hs->slot[i]);
+	if (hs)
+		pthread_mutex_destroy(&hs->lock);
 	free(hs);
+}
+
+static void place(struct handles *hs, struct handle *h)
+{
+	for (uint32_t tries = 0; tries < HANDLES_MAX; tries++) {
+		uint32_t at = hs->next++;
+		if (hs->slot[at % HANDLES_MAX])
+			continue;
+		h->fh = (uint64_t)hs->incarnation << 32 | at;
+		hs->slot[at % HANDLES_MAX] = h;
+		return;
+	}
 }
 
 struct handle *handle_open(struct handles *hs, struct secret *content)
 {
-	for (uint32_t tries = 0; tries < HANDLES_MAX; tries++) {
-		uint32_t at = hs->next++;
-		struct handle **place = &hs->slot[at % HANDLES_MAX];
-		if (*place)
-			continue;
-		struct handle *h = calloc(1, sizeof(*h));
-		if (!h)
-			break;
-		h->fh = (uint64_t)hs->incarnation << 32 | at;
-		h->content = content;
-		h->mode = h->owner_uid = h->owner_gid = OWNER_KEEP;
-		*place = h;
-		return h;
+	struct handle *h = calloc(1, sizeof(*h));
+	if (!h) {
+		secret_free(content);
+		return NULL;
 	}
-	secret_free(content);
+	h->content = content;
+	h->mode = h->owner_uid = h->owner_gid = OWNER_KEEP;
+	pthread_mutex_lock(&hs->lock);
+	place(hs, h);
+	pthread_mutex_unlock(&hs->lock);
+	if (h->fh)
+		return h;
+	release(h);
 	return NULL;
+}
+
+static struct handle *look(struct handles *hs, uint64_t fh, bool take)
+{
+	struct handle **at = &hs->slot[(uint32_t)fh % HANDLES_MAX], *h;
+	pthread_mutex_lock(&hs->lock);
+	h = *at && (*at)->fh == fh ? *at : NULL;
+	if (h && take)
+		*at = NULL;
+	pthread_mutex_unlock(&hs->lock);
+	return h;
 }
 
 struct handle *handle_find(struct handles *hs, uint64_t fh)
 {
-	struct handle *h = hs->slot[(uint32_t)fh % HANDLES_MAX];
-	return h && h->fh == fh ? h : NULL;
+	return look(hs, fh, false);
 }
 
 struct handle *handle_of(struct handles *hs, uint32_t number, enum file_kind kind,
 			 pid_t pid)
 {
-	for (size_t i = 0; i < HANDLES_MAX; i++) {
+	struct handle *found = NULL;
+	pthread_mutex_lock(&hs->lock);
+	for (size_t i = 0; i < HANDLES_MAX && !found; i++) {
 		struct handle *h = hs->slot[i];
 		if (h && h->writing && h->number == number && h->kind == kind &&
 		    h->opener == pid)
-			return h;
+			found = h;
 	}
-	return NULL;
+	pthread_mutex_unlock(&hs->lock);
+	return found;
 }
 
 void handle_close(struct handles *hs, uint64_t fh)
 {
-	struct handle *h = handle_find(hs, fh);
-	if (h)
-		hs->slot[(uint32_t)fh % HANDLES_MAX] = NULL;
-	release(h);
+	release(look(hs, fh, true));
 }
 
 int handle_resize(struct handle *h, uint64_t size)

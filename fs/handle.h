@@ -5,7 +5,11 @@
  * A write to a served name collects in its handle's memory and takes effect at FLUSH. A page
  * (status, …) is rendered once, at OPEN, so that its reads fit together. Handles die with
  * the worker: their numbers carry the worker's incarnation, so that a handle of a dead
- * worker is known as such (EIO). Only the device thread uses this. */
+ * worker is known as such (EIO).
+ *
+ * A handle belongs to the device thread from the answer to its OPEN on; the table itself is
+ * behind a lock that is held for memory operations only, since pages that take long are
+ * opened by the thread that renders them. */
 #ifndef CERTFS_FS_HANDLE_H
 #define CERTFS_FS_HANDLE_H
 

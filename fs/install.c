@@ -2,7 +2,6 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "fs/install.h"
 
-#include "acme/engine.h"
 #include "store/changed.h"
 #include "store/event.h"
 #include "store/generation.h"
@@ -208,7 +207,7 @@ static int note_served(struct making *m, struct item *item, struct txn *txn, uin
 		    "generation %u, a custom certificate, was installed by uid %u", gen,
 		    item->uid);
 	if (r == 0)
-		r = engine_touch_in(txn, item->number, m->now_s, err);
+		r = work_touch_in(item->fs, txn, &m->domain, m->now_s, err);
 	return r;
 }
 

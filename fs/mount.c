@@ -35,11 +35,18 @@ static bool certfs_is_at(const char *point)
 	return is;
 }
 
+/* The attributes of the root are cached: only a request tells whether anybody is there. */
+static bool is_dead(const char *point)
+{
+	struct statx st;
+	return statx(AT_FDCWD, point, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st) != 0 &&
+	       (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
 static int unmount_dead(const char *point, const struct log *lg, struct error *err)
 {
-	struct stat st;
 	for (int i = 0; i < STACKED_MAX; i++) {
-		if (stat(point, &st) == 0 || (errno != ENOTCONN && errno != ECONNABORTED))
+		if (!is_dead(point))
 			return 0;
 		if (!certfs_is_at(point))
 			return error_set(
@@ -192,8 +199,7 @@ int mount_ended(struct mount *m, struct error *err)
 {
 	/* The connection is over, so that this can't wait for a server. Anything but a
 	 * dead mount at this place isn't ours, and not ours to take away. */
-	struct stat st;
-	if (stat(m->point, &st) != 0 && (errno == ENOTCONN || errno == ECONNABORTED))
+	if (is_dead(m->point))
 		return error_set(err, ECONNABORTED,
 				 "the connection of the mount at %s was aborted",
 				 m->point);

@@ -64,6 +64,9 @@ static int child_init(struct supervisor *sup, struct child *c, const char *kind,
 		rc = spawn_env_add(&c->spawn.env, err, "CERTFS_CONF=%s",
 				   cfg->path ? cfg->path : "");
 	if (rc == 0)
+		rc = spawn_env_add(&c->spawn.env, err, "CERTFS_MOUNTPOINT=%s",
+				   sup->options->mountpoint);
+	if (rc == 0)
 		rc = spawn_env_add(&c->spawn.env, err, "CERTFS_LISTEN=%zu",
 				   sup->listeners.count);
 	if (rc == 0)

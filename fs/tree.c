@@ -20,16 +20,23 @@ bool tree_is_page(const struct node *node)
 	       node->kind == NODE_POLICY || node->kind == NODE_CONTROL;
 }
 
-int tree_page(struct fs *fs, struct txn *txn, const struct node *node,
-	      struct secret **page, struct error *err)
+bool tree_is_long_page(const struct node *node)
+{
+	return node->kind == NODE_CONTROL && node->index != CONTROL_CONFIG;
+}
+
+static int render(struct fs *fs, struct txn *txn, const struct node *node,
+		  const struct db_usage *usage, struct secret **page, struct error *err)
 {
 	char *text = NULL;
 	size_t size = 0;
 	int r;
 	struct status_context ctx = {.cfg = fs->cfg,
+				     .defaults = fs->defaults,
+				     .mountpoint = fs->mountpoint,
 				     .now_s = clock_now_s(fs->clk),
 				     .slots = fs->slots,
-				     .usage = fs->usage};
+				     .usage = *usage};
 	if (node->kind == NODE_STATUS)
 		r = status_page(&ctx, txn, node->number, &text, &size, err);
 	else if (node->kind == NODE_STATUS_JSON)
@@ -42,6 +49,29 @@ int tree_page(struct fs *fs, struct txn *txn, const struct node *node,
 	if (r == 0 && !(*page = secret_copy(text, size)))
 		r = error_set(err, ENOMEM, "no memory for a page");
 	free(text);
+	return r;
+}
+
+int tree_page(struct fs *fs, struct txn *txn, const struct node *node,
+	      struct secret **page, struct error *err)
+{
+	const struct db_usage none = {0};
+	return render(fs, txn, node, &none, page, err);
+}
+
+int tree_long_page(struct fs *fs, const struct node *node, struct secret **page,
+		   struct error *err)
+{
+	struct db_usage usage;
+	struct txn *txn;
+	db_usage(fs->db, &usage); /* may not be asked for within a transaction */
+	int r = db_read_begin(fs->db, &txn, err);
+	if (r < 0)
+		return r;
+	r = render(fs, txn, node, &usage, page, err);
+	db_read_end(txn);
+	if (r == 0)
+		atomic_store(&fs->long_page_size[node->index], secret_size(*page));
 	return r;
 }
 
@@ -102,10 +132,14 @@ static int page_attr(struct fs *fs, struct txn *txn, const struct node *n,
 		     struct stat *st, struct error *err)
 {
 	struct secret *page = NULL;
+	set_mode(st, S_IFREG, 0444, clock_now_s(fs->clk));
+	if (tree_is_long_page(n)) {
+		set_size(st, atomic_load(&fs->long_page_size[n->index]));
+		return 0;
+	}
 	int r = tree_page(fs, txn, n, &page, err);
 	if (r < 0)
 		return r;
-	set_mode(st, S_IFREG, 0444, clock_now_s(fs->clk));
 	set_size(st, secret_size(page));
 	secret_free(page);
 	return 0;
@@ -319,14 +353,19 @@ int tree_find(struct fs *fs, struct txn *txn, uint64_t parent, const char *name,
 	return not_found(err, name);
 }
 
+/* The root lasts as well: each walk of a path asks who may search it, and the kernel
+ * itself forgets a folder's attributes when it makes or removes a name there. */
 double tree_attr_timeout(uint64_t id)
 {
 	struct node n;
 	if (!node_of(id, &n))
 		return 0;
-	bool lasting = n.kind == NODE_FILE || n.kind == NODE_HISTORY_FILE ||
-		       n.kind == NODE_ALIAS || (n.kind == NODE_DIR && n.number != 0);
-	return lasting ? FS_TIMEOUT : 0;
+	if (n.kind == NODE_FILE || n.kind == NODE_HISTORY_FILE || n.kind == NODE_ALIAS ||
+	    n.kind == NODE_DIR)
+		return FS_TIMEOUT;
+	if (tree_is_page(&n) || n.kind == NODE_TOKEN || n.kind == NODE_SCRATCH)
+		return 0;
+	return FS_FOLDER_TIMEOUT;
 }
 
 int tree_entry(struct fs *fs, struct txn *txn, uint64_t id,
@@ -394,7 +433,6 @@ void tree_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct stat st;
 	struct error err;
 	struct txn *txn;
-	db_usage(fs->db, &fs->usage);
 	int r = db_read_begin(fs->db, &txn, &err);
 	if (r < 0) {
 		fs_refuse(req, &err);

@@ -12,9 +12,14 @@ int tree_attr(struct fs *fs, struct txn *txn, uint64_t id, struct stat *st, stru
 
 /* Does a node's content come from a page that is rendered when it is opened? */
 bool tree_is_page(const struct node *node);
-/* Renders such a page; the caller frees. */
+/* One whose rendering walks over all domains or events: for the thread of pages (pages.h), so
+ * that no reader waits for it. Its st_size is that of the last one that was opened, 0 before. */
+bool tree_is_long_page(const struct node *node);
+/* Renders such a page, a long one in a transaction of its own; the caller frees. */
 int tree_page(struct fs *fs, struct txn *txn, const struct node *node, struct secret **page,
 	      struct error *err);
+int tree_long_page(struct fs *fs, const struct node *node, struct secret **page,
+		   struct error *err);
 /* The answer of the token behind a node, with a newline. ENOENT. */
 int tree_token(struct txn *txn, uint64_t id, char *answer, size_t room, struct error *err);
 

@@ -455,3 +455,9 @@ int work_renew_in(struct fs *fs, struct txn *txn, uint32_t number, struct error 
 {
 	return engine_renew_in(fs->work->engine, txn, number, err);
 }
+
+int work_touch_in(struct fs *fs, struct txn *txn, const struct domain *d, int64_t now_s,
+		  struct error *err)
+{
+	return engine_touch_served_in(fs->work->engine, txn, d, now_s, err);
+}

@@ -41,6 +41,8 @@ struct item {
 	uint32_t uid, gid, mode;
 	int set;             /* FUSE_SET_ATTR_* */
 	int64_t mtime_s;
+	size_t size; /* of a READ that pages.h answers */
+	off_t off;
 	/* results */
 	uint64_t made;       /* node for the entry or attributes to answer with */
 	uint64_t serial_changed; /* of changed_mark(); 0: nothing to tell */
@@ -57,7 +59,9 @@ bool work_stopping(const struct work *work);
 /* Ends the thread once its queue is empty. */
 void work_finish(struct work *work);
 void work_close(struct work *work);
-/* In an item's transaction: renew now (engine_renew_in). */
+/* In an item's transaction: engine_touch_served_in(), engine_renew_in(). */
+int work_touch_in(struct fs *fs, struct txn *txn, const struct domain *d, int64_t now_s,
+		  struct error *err);
 int work_renew_in(struct fs *fs, struct txn *txn, uint32_t number, struct error *err);
 
 /* Device thread: a new item for the request in its hands (copied into a small slot first), or

@@ -4,6 +4,7 @@
 
 #include "fs/device.h"
 #include "fs/notify.h"
+#include "fs/pages.h"
 #include "fs/work.h"
 #include "store/generation.h"
 
@@ -36,7 +37,8 @@ static int first_start(struct txn *txn, void *arg, struct error *err)
 	return r;
 }
 
-/* Without the store's write lock, which a worker that died may have left behind for a while. */
+/* Without the store's write lock, which a worker that died may have left behind for a
+ * while. */
 static int needs_first_start(struct db *db, bool *needed, struct error *err)
 {
 	struct txn *txn;
@@ -68,6 +70,9 @@ static int open_store(struct fs *fs, struct seal **seal, struct error *err)
 
 static int open_tables(struct fs *fs, struct error *err)
 {
+	int r = config_defaults(&fs->defaults, err);
+	if (r < 0)
+		return r;
 	fs->handles = handles_new();
 	fs->pairs = pairs_new();
 	if (!fs->handles || !fs->pairs)
@@ -89,6 +94,8 @@ static int serve(struct fs *fs, const struct worker_options *o, struct error *er
 {
 	int r = notify_start(fs, err);
 	if (r == 0)
+		r = pages_start(fs, err);
+	if (r == 0)
 		r = work_begin(fs, err);
 	if (r < 0)
 		return r;
@@ -102,6 +109,7 @@ static void close_all(struct fs *fs, struct seal *seal, int signal_fd)
 {
 	work_finish(fs->work);
 	notify_finish(fs->notify);
+	pages_finish(fs->pages);
 	work_close(fs->work);
 	if (fs->session)
 		fuse_session_destroy(fs->session);
@@ -111,6 +119,7 @@ static void close_all(struct fs *fs, struct seal *seal, int signal_fd)
 	db_close(fs->db);
 	seal_close(seal);
 	clock_close(fs->clk);
+	config_free(fs->defaults);
 	slots_unmap(fs->slots);
 	if (signal_fd >= 0)
 		close(signal_fd);
@@ -118,8 +127,11 @@ static void close_all(struct fs *fs, struct seal *seal, int signal_fd)
 
 int worker_run(const struct worker_options *o, struct error *err)
 {
-	struct fs fs = {
-	    .cfg = o->cfg, .lg = o->lg, .fuse_fd = o->fuse_fd, .key_gid = o->key_gid};
+	struct fs fs = {.cfg = o->cfg,
+			.mountpoint = o->mountpoint,
+			.lg = o->lg,
+			.fuse_fd = o->fuse_fd,
+			.key_gid = o->key_gid};
 	struct seal *seal = NULL;
 	int signal_fd = -1;
 	int r = slots_map(&fs.slots, o->slots_fd, err);

@@ -4,7 +4,7 @@
  *
  * Holds: the connection (/dev/fuse), the slots, the store, all keys, its end of the link.
  * User: `fs-user`, which owns the store. Must never hold: the network, root. Threads:
- * device (device.h), store (work.h), notify (notify.h), and no others. It never makes a
+ * device (device.h), store (work.h), notify (notify.h), pages (pages.h), and no others. It never makes a
  * system call on its own mount: a thread inside its own mount keeps a killed worker from
  * being reaped, and the supervisor waiting. */
 #ifndef CERTFS_FS_WORKER_H
@@ -18,6 +18,7 @@
 
 struct worker_options {
 	const struct config *cfg;
+	const char *mountpoint; /* for what is shown; NULL: /etc/certs */
 	const struct log *lg;
 	int fuse_fd, slots_fd, link_fd, ready_fd;
 	gid_t key_gid; /* cfg->key_group's id, looked up before root was given up */

@@ -461,7 +461,7 @@ static int check_together(const struct config *cfg, struct error *err)
 	return 0;
 }
 
-int config_load(const char *path, struct config **result, struct error *err)
+int config_defaults(struct config **result, struct error *err)
 {
 	int r = 0;
 	struct config *cfg = calloc(1, sizeof(*cfg));
@@ -472,6 +472,19 @@ int config_load(const char *path, struct config **result, struct error *err)
 	for (size_t i = 0; i < KEYS && r == 0; i++)
 		if (keys[i].initial)
 			r = set_key(&rd, &keys[i], keys[i].initial, err);
+	if (r < 0) {
+		config_free(cfg);
+		return r;
+	}
+	*result = cfg;
+	return 0;
+}
+
+int config_load(const char *path, struct config **result, struct error *err)
+{
+	struct config *cfg = NULL;
+	int r = config_defaults(&cfg, err);
+	struct reading rd = {.cfg = cfg, .err = err};
 	if (r == 0)
 		r = load_file(&rd, path ? path : CONFIG_DEFAULT_PATH, !path, err);
 	if (r == 0 && (r = check_together(cfg, err)) < 0 && cfg->path)

@@ -62,6 +62,8 @@ struct config {
  * named is ENOENT. EINVAL: "certfs.conf:12: unknown key 'contcat' in [acme], did you mean
  * 'contact'?". */
 int config_load(const char *path, struct config **cfg, struct error *err);
+/* What an empty file stands for. */
+int config_defaults(struct config **cfg, struct error *err);
 void config_free(struct config *cfg);
 
 #define CONFIG_DEFAULT_PATH "/etc/certfs.conf"
