@@ -357,6 +357,16 @@ static void submit_install(struct fs *fs, fuse_req_t req, struct handle *h)
 	work_submit(item);
 }
 
+static void submit_unfinished(struct fs *fs, const struct handle *h)
+{
+	struct item *item = work_item(fs, NULL, install_unfinished);
+	if (!item)
+		return;
+	item->number = h->number;
+	item->kind = h->kind;
+	work_submit(item);
+}
+
 static bool blank(const struct secret *content)
 {
 	const unsigned char *p = secret_data(content);
@@ -404,13 +414,8 @@ void file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs *fs = fs_of(req);
 	struct handle *h = fi->fh ? handle_find(fs->handles, fi->fh) : NULL;
 	(void)ino;
-	if (h && h->writing && h->dirty && h->content && !blank(h->content)) {
-		log_warning(
-		    fs->lg, NULL,
-		    "%s was left unfinished by its writer and is discarded; what was "
-		    "served goes on being served",
-		    file_name[h->kind]);
-	}
+	if (h && h->writing && h->dirty && h->content && !blank(h->content))
+		submit_unfinished(fs, h);
 	handle_close(fs->handles, fi->fh);
 	fuse_reply_err(req, 0);
 }

@@ -294,21 +294,40 @@ int install_run(struct item *item, struct txn *txn, struct error *err)
 	return r;
 }
 
-int install_refused(struct item *item, struct txn *txn, struct error *err)
+static int note_refusal(const struct item *item, struct txn *txn, const char *why,
+			struct error *err)
 {
 	struct domain d;
-	if (!item->content)
-		return 0;
 	int64_t now_s = clock_now_s(item->fs->clk);
 	if (domain_get(txn, item->number, &d, err) < 0)
 		return 0; /* removed meanwhile: there is nobody to tell */
-	size_t length = strnlen(item->error.text, sizeof(d.refused) - 1);
-	memcpy(d.refused, item->error.text, length);
+	size_t length = strnlen(why, sizeof(d.refused) - 1);
+	memcpy(d.refused, why, length);
 	d.refused[length] = '\0';
 	d.refused_s = now_s;
 	int r = domain_put(txn, &d, err);
 	if (r == 0)
 		r = event_add(txn, EVENT_REFUSED, item->number, now_s, err, "refused: %s",
-			      item->error.text);
+			      why);
+	return r;
+}
+
+int install_refused(struct item *item, struct txn *txn, struct error *err)
+{
+	return item->content ? note_refusal(item, txn, item->error.text, err) : 0;
+}
+
+int install_unfinished(struct item *item, struct txn *txn, struct error *err)
+{
+	char why[200];
+	snprintf(why, sizeof(why),
+		 "%s was left unfinished by its writer and is discarded: write it again, "
+		 "whole",
+		 file_name[item->kind]);
+	int r = note_refusal(item, txn, why, err);
+	if (r == 0)
+		log_warning(item->fs->lg, NULL,
+			    "%s; what was served goes on being served number=%u", why,
+			    item->number);
 	return r;
 }

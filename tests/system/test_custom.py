@@ -6,11 +6,13 @@ import errno
 import os
 import stat
 import subprocess
+import sys
 
 import pytest
 
 from certificates import Authority, Pair, belong_together, key_pem, new_key
 from mount import SERVED
+from waiting import LIMIT_S
 
 NAME = "app.example.com"
 FALLBACK = "self-signed fallback"
@@ -196,3 +198,27 @@ def test_a_scratch_file_of_more_than_a_mebibyte_is_too_large(plain):
                 file.write(b"x" * 65536)
         assert refused.value.errno == errno.EFBIG
         assert file.tell() == 1 << 20
+
+
+# The opener ends first, so that no close of the half is the one that counts.
+HALF_BY_AN_HEIR = """
+import os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_TRUNC)
+wait, opener = os.pipe()
+if os.fork():
+    os._exit(0)
+os.close(opener)
+os.read(wait, 1)
+os.write(fd, sys.stdin.buffer.read())
+"""
+
+
+def test_file_that_its_last_writer_left_half_written_is_told_and_changes_nothing(plain, pair):
+    plain.mkdir(NAME)
+    before = served(plain)
+    half = pair.cert[:len(pair.cert) // 2]
+    subprocess.run([sys.executable, "-c", HALF_BY_AN_HEIR, plain.path(NAME, "cert.pem")],
+                   input=half, check=True, timeout=LIMIT_S)
+    status = plain.wait_for_status(NAME, lambda s: s["refused"], "tells of the half")
+    assert "unfinished" in status["refused"]["text"]
+    assert served(plain) == before
