@@ -130,11 +130,11 @@ def gated(certfs, pebble):
     """Like managed, with a gate before the listener; (certfs, pebble, gate)."""
     gates = []
 
-    def make(env=None, validity_s=None, **sections):
-        ca, listen = pebble(env=env, validity_s=validity_s), free_port()
+    def make(env=None, **sections):
+        ca, listen = pebble(env=env), free_port()
         gates.append(Gate(ca.http_port, listen))
-        acme = {**ca.settings(), **sections.pop("acme", {})}
-        daemon = certfs(acme=acme, http_01={"listen": f"127.0.0.1:{listen}"}, **sections)
+        daemon = certfs(acme=ca.settings(), http_01={"listen": f"127.0.0.1:{listen}"},
+                        **sections)
         return daemon, ca, gates[-1]
     yield make
     for gate in gates:
