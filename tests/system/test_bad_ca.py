@@ -2,6 +2,8 @@
 # Copyright (C) 2026 The certfs authors
 """A CA that is away, wrong or hostile: told in status and log, and nothing else happens."""
 
+import re
+
 import pytest
 
 import certificates
@@ -140,7 +142,7 @@ DIRECTORIES = {
     elsewhere: "'newOrder' is no https address: file:///etc/passwd",
     endless: "longer than ",
     endless_head: "bytes of headers",
-    truncated: "bytes remaining",
+    truncated: "bytes remaining|unexpected eof",  # by HTTP's count or, first, by TLS
     silent: "timed out",
     redirect_loop: "redirects to ",
     server_error: "out of order",
@@ -158,7 +160,7 @@ def test_directory_that_is_none_is_told(certfs, fake, directory, says):
     ca = fake(dir=directory)
     daemon = certfs(acme=ca.settings(timeout=1 if directory is silent else 30))
     text = fails_and_serves_on(daemon)
-    assert says in text and "reading the CA's directory" in text
+    assert re.search(says, text) and "reading the CA's directory" in text
     assert ca.sent < ENOUGH
     assert set(ca.seen) == {"dir"}
 
@@ -203,7 +205,7 @@ def test_nonsense_at_any_step_is_told(certfs, fake, step, nonsense):
     if step == "certificate" and nonsense is no_object:
         assert "not application/pem-certificate-chain" in text
     else:
-        assert DIRECTORIES[nonsense].split(",")[0] in text
+        assert re.search(DIRECTORIES[nonsense].split(",")[0], text)
     assert ca.sent < ENOUGH
 
 
