@@ -228,7 +228,7 @@ static int check_identifiers(const json_t *root, const char *names, struct error
 {
 	const json_t *ids = json_object_get(root, "identifiers"), *id;
 	char one[256];
-	const char *name, *rest = names;
+	const char *name = NULL, *rest = names;
 	size_t i;
 	int r;
 

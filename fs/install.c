@@ -301,7 +301,9 @@ static int note_refusal(const struct item *item, struct txn *txn, const char *wh
 	int64_t now_s = clock_now_s(item->fs->clk);
 	if (domain_get(txn, item->number, &d, err) < 0)
 		return 0; /* removed meanwhile: there is nobody to tell */
-	size_t length = strnlen(why, sizeof(d.refused) - 1);
+	size_t length = strlen(why);
+	if (length >= sizeof(d.refused))
+		length = sizeof(d.refused) - 1;
 	memcpy(d.refused, why, length);
 	d.refused[length] = '\0';
 	d.refused_s = now_s;
