@@ -22,11 +22,11 @@ uint64_t node_id(uint32_t number, uint32_t gen, unsigned kind)
 static enum node_kind base_of(unsigned kind, unsigned *index)
 {
 	*index = 0;
-	if (kind >= NODE_FILE && kind < NODE_FILE + FILE_KINDS) {
+	if (kind >= NODE_FILE && kind < NODE_FILE + (unsigned)FILE_KINDS) {
 		*index = kind - NODE_FILE;
 		return NODE_FILE;
 	}
-	if (kind >= NODE_HISTORY_FILE && kind < NODE_HISTORY_FILE + FILE_KINDS) {
+	if (kind >= NODE_HISTORY_FILE && kind < NODE_HISTORY_FILE + (unsigned)FILE_KINDS) {
 		*index = kind - NODE_HISTORY_FILE;
 		return NODE_HISTORY_FILE;
 	}
