@@ -401,7 +401,7 @@ static int directory_in(struct engine *e, struct txn *txn, struct domain *d,
 			int64_t now_s, struct decision *out, struct error *err)
 {
 	struct choice choice = {.custom = false};
-	int64_t until_s = INT64_MAX;
+	int64_t until_s = INT64_MAX, prune_s;
 	bool changed = false;
 	const char *why;
 	int rc;
@@ -418,8 +418,12 @@ static int directory_in(struct engine *e, struct txn *txn, struct domain *d,
 		rc = engine_touch_below_in(e, txn, d, now_s, err);
 	if (rc == 0)
 		rc = choice_in(txn, d->number, &choice, err);
+	if (rc == 0)
+		rc = generation_prune(txn, d->number, now_s, e->cfg->keep, &prune_s, err);
 	if (rc)
 		return rc;
+	if (prune_s != INT64_MAX)
+		sooner(&choice.look_at_s, prune_s, now_s);
 	if (d->remove_custom_s)
 		sooner(&choice.look_at_s, d->remove_custom_s, now_s);
 	if (until_s != INT64_MAX)

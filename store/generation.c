@@ -311,10 +311,10 @@ int generation_pair(struct txn *txn, uint32_t number, uint32_t gen, struct pair 
 	return rc;
 }
 
-/* Walks the generations of `number`, oldest first: fills `out` with the newest `room` of
- * them in that order, *filled says how many; *total and *last are of all. */
+/* Fills `out` with the newest `room` generations of `number`, oldest first; *filled says
+ * how many. */
 static int gens_walk(struct txn *txn, uint32_t number, uint32_t *out, size_t room,
-		     size_t *filled, size_t *total, uint32_t *last, struct error *err)
+		     size_t *filled, struct error *err)
 {
 	struct db_cursor *cursor = NULL;
 	struct db_value key, value;
@@ -322,8 +322,7 @@ static int gens_walk(struct txn *txn, uint32_t number, uint32_t *out, size_t roo
 	struct dec d;
 	int rc = db_cursor_open(txn, DB_GENERATIONS, &cursor, err);
 
-	*filled = *total = 0;
-	*last = 0;
+	*filled = 0;
 	if (rc)
 		return rc;
 	gen_key(from, number, 0);
@@ -332,13 +331,9 @@ static int gens_walk(struct txn *txn, uint32_t number, uint32_t *out, size_t roo
 		dec_init(&d, key.data, key.size);
 		if (dec_be32(&d) != number)
 			break;
-		*last = dec_be32(&d);
-		(*total)++;
-		if (room == 0)
-			continue;
 		if (*filled == room)
 			memmove(out, out + 1, --*filled * sizeof(*out));
-		out[(*filled)++] = *last;
+		out[(*filled)++] = dec_be32(&d);
 	}
 	if (rc && rc != -ENOENT)
 		rc = error_set(err, -rc, "cannot read the generations of domain %u",
@@ -352,9 +347,7 @@ static int gens_walk(struct txn *txn, uint32_t number, uint32_t *out, size_t roo
 int generation_list(struct txn *txn, uint32_t number, uint32_t *out, size_t room,
 		    size_t *count, struct error *err)
 {
-	size_t total;
-	uint32_t last;
-	int rc = gens_walk(txn, number, out, room, count, &total, &last, err);
+	int rc = gens_walk(txn, number, out, room, count, err);
 
 	for (size_t i = 0; rc == 0 && i < *count / 2; i++) {
 		uint32_t swap = out[i];
@@ -389,26 +382,102 @@ static bool current_names(const struct current *c, uint32_t gen)
 	return named;
 }
 
-static int prune(struct txn *txn, uint32_t number, const struct current *c, uint32_t keep,
-		 struct error *err)
+/* The newest generation of `number`; 0: it has none. */
+static int newest_gen(struct txn *txn, uint32_t number, uint32_t *gen, struct error *err)
 {
-	size_t filled, total;
-	uint32_t *gens, last;
-	int rc = gens_walk(txn, number, NULL, 0, &filled, &total, &last, err);
+	struct db_cursor *cursor = NULL;
+	struct db_value key, value;
+	unsigned char above[GEN_KEY];
+	struct dec d;
+	int rc = db_cursor_open(txn, DB_GENERATIONS, &cursor, err);
 
-	if (rc || total <= keep)
+	*gen = 0;
+	if (rc)
 		return rc;
-	gens = calloc(total, sizeof(*gens));
-	if (!gens)
-		return error_set(err, ENOMEM,
-				 "no memory for the generations of domain %u",
-				 (unsigned int)number);
-	rc = gens_walk(txn, number, gens, total, &filled, &total, &last, err);
-	for (size_t i = 0; rc == 0 && i < total - keep; i++) {
-		if (!current_names(c, gens[i]))
-			rc = generation_del(txn, number, gens[i], err);
+	gen_key(above, number, UINT32_MAX);
+	rc = db_seek(cursor, above, sizeof(above), &key, &value);
+	rc = rc == -ENOENT ? db_last(cursor, &key, &value)
+			   : (rc ? rc : db_prev(cursor, &key, &value));
+	if (rc == 0) {
+		dec_init(&d, key.data, key.size);
+		if (dec_be32(&d) == number)
+			*gen = dec_be32(&d);
 	}
-	free(gens);
+	db_cursor_close(cursor);
+	return rc == 0 || rc == -ENOENT ? 0
+					: error_set(err, -rc,
+						    "cannot read the generations of "
+						    "domain %u",
+						    (unsigned int)number);
+}
+
+/* The first generation of `number` above `after`, where there is one. */
+static int gen_above(struct txn *txn, uint32_t number, uint32_t after, uint32_t *gen,
+		     struct error *err)
+{
+	struct db_cursor *cursor = NULL;
+	struct db_value key, value;
+	unsigned char from[GEN_KEY];
+	struct dec d;
+	int rc = db_cursor_open(txn, DB_GENERATIONS, &cursor, err);
+
+	if (rc)
+		return rc;
+	gen_key(from, number, after + 1);
+	rc = db_seek(cursor, from, sizeof(from), &key, &value);
+	if (rc == 0) {
+		dec_init(&d, key.data, key.size);
+		(void)dec_be32(&d);
+		*gen = dec_be32(&d);
+	} else {
+		rc = error_set(err, -rc, "cannot read the generations of domain %u",
+			       (unsigned int)number);
+	}
+	db_cursor_close(cursor);
+	return rc;
+}
+
+/* When `gen` may go: what was installed after it must have been there for a while, since
+ * who has read half of it may still come for the other half. */
+static int goes_at(struct txn *txn, uint32_t number, uint32_t gen, int64_t *at_s,
+		   struct error *err)
+{
+	struct generation next;
+	uint32_t above;
+	int rc = gen_above(txn, number, gen, &above, err);
+
+	if (rc == 0)
+		rc = generation_get(txn, number, above, &next, err);
+	*at_s = next.installed_s + GENERATION_SPARE_S;
+	return rc;
+}
+
+int generation_prune(struct txn *txn, uint32_t number, int64_t now_s, uint32_t keep,
+		     int64_t *again_s, struct error *err)
+{
+	uint32_t newest, gen = 0;
+	struct current c;
+	int64_t at_s;
+	int rc = newest_gen(txn, number, &newest, err);
+
+	*again_s = INT64_MAX;
+	if (rc == 0)
+		rc = current_get(txn, number, &c, err);
+	while (rc == 0 && newest > keep) {
+		rc = gen_above(txn, number, gen, &gen, err);
+		if (rc || gen > newest - keep)
+			break;
+		if (current_names(&c, gen))
+			continue;
+		rc = goes_at(txn, number, gen, &at_s, err);
+		/* A clock that was set back must not keep them all. */
+		if (rc == 0 && at_s > now_s && at_s <= now_s + GENERATION_SPARE_S) {
+			*again_s = at_s;
+			break;
+		}
+		if (rc == 0)
+			rc = generation_del(txn, number, gen, err);
+	}
 	return rc;
 }
 
@@ -524,10 +593,10 @@ int generation_add(struct txn *txn, uint32_t number, const struct pair *pair,
 		   int64_t now_s, uint32_t keep, uint32_t *gen, struct error *err)
 {
 	struct generation g = {.number = number, .source = source, .installed_s = now_s};
-	size_t filled, total;
 	struct current c;
+	int64_t again_s;
 	uint32_t last;
-	int rc = gens_walk(txn, number, NULL, 0, &filled, &total, &last, err);
+	int rc = newest_gen(txn, number, &last, err);
 
 	if (rc)
 		return rc;
@@ -550,5 +619,5 @@ int generation_add(struct txn *txn, uint32_t number, const struct pair *pair,
 	if (rc)
 		return rc;
 	*gen = g.gen;
-	return prune(txn, number, &c, keep, err);
+	return generation_prune(txn, number, now_s, keep, &again_s, err);
 }

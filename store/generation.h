@@ -48,10 +48,17 @@ struct written {
 };
 
 /* Stores a new generation and names it as the newest of its source; serves nothing yet.
- * Prunes what is older than `keep` generations (never one that DB_CURRENT names). */
+ * Prunes as generation_prune() does. */
 int generation_add(struct txn *txn, uint32_t number, const struct pair *pair,
 		   enum source source, const struct written *written, const char *origin,
 		   int64_t now_s, uint32_t keep, uint32_t *gen, struct error *err);
+
+/* Takes away what is older than `keep` generations, never one that DB_CURRENT names, and none
+ * whose successor is younger than GENERATION_SPARE_S: whoever has read half of a pair may
+ * still come for the other half. *again_s is when the next one may go (INT64_MAX: none). */
+#define GENERATION_SPARE_S 4
+int generation_prune(struct txn *txn, uint32_t number, int64_t now_s, uint32_t keep,
+		     int64_t *again_s, struct error *err);
 
 /* DB_CURRENT. 0 is "none". */
 struct current {

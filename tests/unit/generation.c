@@ -213,6 +213,15 @@ static void what_was_written_is_read_back_byte_for_byte(void **state)
 	in_update(*state, write_some, NULL);
 }
 
+static void prune_to_one(struct txn *txn, uint32_t number, struct error *err)
+{
+	int64_t again_s;
+
+	assert_ok(generation_prune(txn, number, NOW + GENERATION_SPARE_S, 1, &again_s,
+				   err),
+		  err);
+}
+
 static int share_chains(struct txn *txn, void *arg, struct error *err)
 {
 	uint32_t a = install(txn, "a.example.com", err),
@@ -230,12 +239,15 @@ static int share_chains(struct txn *txn, void *arg, struct error *err)
 		pair_clear(&p);
 	}
 	pair_clear(&issuer);
+	prune_to_one(txn, a, err);
 	assert_int_equal(db_entries(txn, DB_GENERATIONS), 2);
 	assert_int_equal(db_entries(txn, DB_CHAINS), 1);
 	add(txn, a, "a.example.com", SOURCE_MANAGED, NOW, 90, 1, err);
+	prune_to_one(txn, a, err);
 	assert_int_equal(db_entries(txn, DB_CHAINS), 1);
 	assert_content(txn, b, 1, FILE_CHAIN, CERT_BEGINS, 1, err);
 	add(txn, b, "b.example.com", SOURCE_MANAGED, NOW, 90, 1, err);
+	prune_to_one(txn, b, err);
 	assert_int_equal(db_entries(txn, DB_CHAINS), 0);
 	return 0;
 }
@@ -249,6 +261,7 @@ static int prune_around(struct txn *txn, void *arg, struct error *err)
 {
 	uint32_t number = install(txn, "a.example.com", err), gens[16];
 	struct current c;
+	int64_t again_s;
 	size_t count;
 
 	(void)arg;
@@ -266,6 +279,15 @@ static int prune_around(struct txn *txn, void *arg, struct error *err)
 	assert_ok(current_put(txn, number, &c, err), err);
 	for (int i = 0; i < 6; i++) /* 4 to 9 */
 		add(txn, number, "a.example.com", SOURCE_MANAGED, NOW, 90, 3, err);
+	/* Somebody may have read half of any of them. */
+	assert_ok(generation_prune(txn, number, NOW + GENERATION_SPARE_S - 1, 3, &again_s,
+				   err),
+		  err);
+	assert_int_equal(again_s, NOW + GENERATION_SPARE_S);
+	assert_ok(generation_list(txn, number, gens, 16, &count, err), err);
+	assert_int_equal(count, 9);
+	assert_ok(generation_prune(txn, number, again_s, 3, &again_s, err), err);
+	assert_true(again_s == INT64_MAX);
 	assert_ok(generation_list(txn, number, gens, 16, &count, err), err);
 	assert_int_equal(count, 6);
 	for (size_t i = 0; i < 6; i++) {
