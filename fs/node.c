@@ -26,7 +26,8 @@ static enum node_kind base_of(unsigned kind, unsigned *index)
 		*index = kind - NODE_FILE;
 		return NODE_FILE;
 	}
-	if (kind >= NODE_HISTORY_FILE && kind < NODE_HISTORY_FILE + (unsigned)FILE_KINDS) {
+	if (kind >= NODE_HISTORY_FILE &&
+	    kind < NODE_HISTORY_FILE + (unsigned)FILE_KINDS) {
 		*index = kind - NODE_HISTORY_FILE;
 		return NODE_HISTORY_FILE;
 	}
