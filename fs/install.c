@@ -90,12 +90,18 @@ static void use_chain_file(struct making *m, const struct item *item)
 		use_certs(m, m->waits[FILE_CHAIN].cert, m->waits[FILE_CHAIN].certs);
 }
 
-/* The certificates for a key that was just written: those that wait. */
-static void use_waiting_certs(struct making *m)
+/* The certificates for a key that was just written: those that wait, else those in force
+ * whose key it is (the same pair written once more). */
+static void use_known_certs(struct making *m)
 {
 	const struct pem *p =
 	    &m->waits[m->waiting.file[FILE_FULLCHAIN] ? FILE_FULLCHAIN : FILE_CERT];
 	use_certs(m, p->cert, p->certs);
+	if (p->certs == 0 && m->custom.key &&
+	    x509_key_fits(&m->custom.leaf, 1, m->written.key)) {
+		use_certs(m, &m->custom.leaf, 1);
+		use_certs(m, m->custom.chain, m->custom.chain_size);
+	}
 }
 
 /* The key for certificates that were just written: the one that waits, else the one in
@@ -129,6 +135,20 @@ static bool chain_for_custom(struct making *m)
 	return true;
 }
 
+/* chmod and utimens come before the close (cp -p) or the rename (rsync), and go along. */
+static void note_attributes(struct making *m, const struct item *item, uint32_t gen)
+{
+	struct domain *d = &m->domain;
+	if (item->mode != OWNER_KEEP)
+		d->file[item->kind].mode = item->mode & 07777;
+	if (gen && d->times_gen != gen) {
+		d->times_gen = gen;
+		memcpy(d->mtime_s, m->waiting.mtime_s, sizeof(d->mtime_s));
+	}
+	if (gen && item->mtime_s)
+		d->mtime_s[item->kind] = item->mtime_s;
+}
+
 static int keep_waiting(struct making *m, struct item *item, struct txn *txn,
 			struct error *err)
 {
@@ -141,11 +161,15 @@ static int keep_waiting(struct making *m, struct item *item, struct txn *txn,
 		r = x509_check_certs(m->written.cert, m->written.certs, &m->domain.name,
 				     m->alias, m->aliases, m->now_s, err);
 	if (r == 0)
-		r = waiting_put(txn, item->number, item->kind, item->content, m->now_s,
-				err);
+		r = waiting_put(txn, item->number, item->kind, item->content,
+				item->mtime_s, m->now_s, err);
+	note_attributes(m, item, 0);
 	m->domain.refused[0] = '\0';
 	if (r == 0)
 		r = domain_put(txn, &m->domain, err);
+	item->changed = item->number;
+	if (r == 0 && item->mode != OWNER_KEEP)
+		r = changed_mark(txn, item->number, &item->serial_changed, err);
 	return r;
 }
 
@@ -159,7 +183,7 @@ static bool complete(struct making *m, const struct item *item)
 	if (m->written.certs)
 		use_certs(m, m->written.cert, m->written.certs);
 	else
-		use_waiting_certs(m);
+		use_known_certs(m);
 	use_chain_file(m, item);
 	if (!m->key)
 		use_known_key(m);
@@ -190,13 +214,7 @@ static int note_served(struct making *m, struct item *item, struct txn *txn, uin
 	m->domain.refused[0] = '\0';
 	m->domain.remove_custom_s = 0;
 	m->domain.changed_s = m->now_s;
-	if (item->mode != OWNER_KEEP)
-		m->domain.file[item->kind].mode = item->mode & 07777;
-	if (item->mtime_s) {
-		memset(m->domain.mtime_s, 0, sizeof(m->domain.mtime_s));
-		m->domain.times_gen = gen;
-		m->domain.mtime_s[item->kind] = item->mtime_s;
-	}
+	note_attributes(m, item, gen);
 	if (r == 0)
 		r = domain_put(txn, &m->domain, err);
 	if (r == 0)
@@ -247,6 +265,25 @@ static bool already_there(const struct item *item, struct txn *txn,
 	return same;
 }
 
+static int keep_again(struct making *m, struct item *item, struct txn *txn,
+		      struct error *err)
+{
+	struct current c;
+	int r = current_get(txn, item->number, &c, err);
+	if (r < 0)
+		return r;
+	note_attributes(m, item, c.newest[SOURCE_CUSTOM]);
+	m->domain.refused[0] = '\0';
+	item->changed = item->number;
+	r = domain_put(txn, &m->domain, err);
+	if (r == 0)
+		r = waiting_drop(txn, item->number, err);
+	/* The kernel keeps the attributes that it has until it is told. */
+	if (r == 0)
+		r = changed_mark(txn, item->number, &item->serial_changed, err);
+	return r;
+}
+
 static int install(struct making *m, struct item *item, struct txn *txn,
 		   struct error *err)
 {
@@ -255,14 +292,10 @@ static int install(struct making *m, struct item *item, struct txn *txn,
 			  m->aliases, m->now_s, &pair, err);
 	if (r < 0)
 		return r;
-	if (already_there(item, txn, m, &pair)) {
-		m->domain.refused[0] = '\0';
-		r = domain_put(txn, &m->domain, err);
-		if (r == 0)
-			r = waiting_drop(txn, item->number, err);
-	} else {
+	if (already_there(item, txn, m, &pair))
+		r = keep_again(m, item, txn, err);
+	else
 		r = store_pair(m, item, txn, &pair, err);
-	}
 	pair_clear(&pair);
 	return r;
 }

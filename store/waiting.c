@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define RECORD      1
+#define RECORD      2
 #define WAITING_KEY 5
 
 /* The key is the place too to which what waits is sealed. */
@@ -27,7 +27,7 @@ static bool is_over(int64_t since_s, int64_t now_s)
 
 static int row_open(struct txn *txn, const unsigned char *key, const struct db_value *v,
 		    int64_t now_s, struct secret **content, int64_t *since_s,
-		    struct error *err)
+		    int64_t *mtime_s, struct error *err)
 {
 	const unsigned char *sealed;
 	struct dec d;
@@ -37,11 +37,12 @@ static int row_open(struct txn *txn, const unsigned char *key, const struct db_v
 	if (dec_u8(&d) != RECORD)
 		d.bad = true;
 	*since_s = dec_i64(&d);
+	*mtime_s = dec_i64(&d);
 	sealed = dec_blob(&d, &size);
 	if (!dec_done(&d))
 		return error_set(err, EIO, "a waiting file in the store is damaged");
 	if (is_over(*since_s, now_s)) {
-		*since_s = 0;
+		*since_s = *mtime_s = 0;
 		return 0;
 	}
 	return seal_open_key(db_seal(txn), sealed, size, key, WAITING_KEY, content, err);
@@ -62,7 +63,7 @@ int waiting_get(struct txn *txn, uint32_t number, int64_t now_s, struct waiting 
 			continue;
 		if (rc == 0)
 			rc = row_open(txn, key, &v, now_s, &w->file[i], &w->since_s[i],
-				      err);
+				      &w->mtime_s[i], err);
 		if (rc) {
 			waiting_clear(w);
 			return rc;
@@ -80,7 +81,8 @@ void waiting_clear(struct waiting *w)
 }
 
 int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
-		const struct secret *content, int64_t now_s, struct error *err)
+		const struct secret *content, int64_t mtime_s, int64_t now_s,
+		struct error *err)
 {
 	struct secret *sealed = NULL, *record = NULL;
 	unsigned char key[WAITING_KEY];
@@ -101,6 +103,7 @@ int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
 	enc_init(&e, secret_room(record), secret_capacity(record));
 	enc_u8(&e, RECORD);
 	enc_i64(&e, now_s);
+	enc_i64(&e, mtime_s);
 	enc_blob(&e, secret_data(sealed), secret_size(sealed));
 	rc = db_put(txn, DB_WAITING, key, sizeof(key), e.data, e.size, err);
 out:

@@ -17,6 +17,7 @@
 struct waiting {
 	struct secret *file[FILE_KINDS]; /* bytes as written; NULL: none */
 	int64_t since_s[FILE_KINDS];
+	int64_t mtime_s[FILE_KINDS]; /* what its writer set with utimens; 0: nothing */
 };
 
 /* No row: all NULL, returns 0. waiting_clear() frees. Rows older than WAITING_S count as
@@ -25,7 +26,8 @@ int waiting_get(struct txn *txn, uint32_t number, int64_t now_s, struct waiting 
 		struct error *err);
 void waiting_clear(struct waiting *w);
 int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
-		const struct secret *content, int64_t now_s, struct error *err);
+		const struct secret *content, int64_t mtime_s, int64_t now_s,
+		struct error *err);
 int waiting_drop(struct txn *txn, uint32_t number, struct error *err);
 /* Drops what has waited for longer than WAITING_S, of all domains; waiting_put() does so too. */
 int waiting_expire(struct txn *txn, int64_t now_s, struct error *err);

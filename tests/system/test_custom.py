@@ -157,6 +157,40 @@ def test_cp_p_keeps_the_mode(plain, pair, folder):
     assert stat.S_IMODE(os.stat(plain.path(NAME, "combined.pem")).st_mode) == 0o600
 
 
+HALVES = {"fullchain": "fullchain.pem", "key": "privkey.pem"}
+
+
+@pytest.mark.parametrize("order", [("fullchain", "key"), ("key", "fullchain")])
+def test_cp_p_keeps_time_and_mode_of_both_halves(plain, pair, folder, order):
+    plain.mkdir()
+    paths, modes = pair.write(folder), {"fullchain": 0o444, "key": 0o400}
+    for half, mode in modes.items():
+        os.chmod(paths[half], mode)
+    for begin in (1_500_000_000, 1_600_000_000):  # the second time, only they are new
+        for number, half in enumerate(order):
+            os.utime(paths[half], (begin + number,) * 2)
+            subprocess.run(["cp", "-p", paths[half], plain.path(NAME, HALVES[half])],
+                           check=True)
+            found = os.stat(plain.path(NAME, HALVES[half]))
+            assert stat.S_IMODE(found.st_mode) == modes[half]
+        serves(plain, pair)
+        for number, half in enumerate(order):
+            found = os.stat(plain.path(NAME, HALVES[half]))
+            assert (found.st_mtime, stat.S_IMODE(found.st_mode)) == (begin + number,
+                                                                     modes[half])
+
+
+def test_the_same_pair_once_more_changes_nothing_and_waits_for_nothing(plain, pair):
+    plain.mkdir()
+    for _ in range(2):
+        write(plain, "fullchain.pem", pair.fullchain)
+        write(plain, "privkey.pem", pair.key)
+        serves(plain, pair)
+        status = plain.status(NAME)
+        assert (status["state"], status["waiting"]) == ("ok", [])
+        assert status["serves"]["generation"] == 2
+
+
 def test_replacing_a_served_name_installs(plain, pair):
     plain.mkdir()
     write(plain, "combined.pem.tmp", pair.combined)

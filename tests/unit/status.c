@@ -134,7 +134,7 @@ static int plan_order(struct txn *txn, const struct plan *p, struct error *err)
 static int plan_waiting(struct txn *txn, const struct plan *p, struct error *err)
 {
 	struct secret *content = secret_copy("key", 3);
-	int rc = waiting_put(txn, p->number, FILE_PRIVKEY, content, NOW - 3600, err);
+	int rc = waiting_put(txn, p->number, FILE_PRIVKEY, content, 0, NOW - 3600, err);
 
 	secret_free(content);
 	return rc;

@@ -12,9 +12,9 @@ static int put_both(struct txn *txn, void *arg, struct error *err)
 		      *key = secret_copy("key", 3);
 
 	(void)arg;
-	assert_ok(waiting_put(txn, 3, FILE_CERT, cert, 1000, err), err);
-	assert_ok(waiting_put(txn, 3, FILE_PRIVKEY, key, 2000, err), err);
-	assert_ok(waiting_put(txn, 4, FILE_PRIVKEY, key, 2000, err), err);
+	assert_ok(waiting_put(txn, 3, FILE_CERT, cert, 77, 1000, err), err);
+	assert_ok(waiting_put(txn, 3, FILE_PRIVKEY, key, 0, 2000, err), err);
+	assert_ok(waiting_put(txn, 4, FILE_PRIVKEY, key, 0, 2000, err), err);
 	secret_free(cert);
 	secret_free(key);
 	return 0;
@@ -32,6 +32,8 @@ static void what_waits_is_read_back(void **state)
 	assert_int_equal(secret_size(w.file[FILE_CERT]), 11);
 	assert_memory_equal(secret_data(w.file[FILE_CERT]), "certificate", 11);
 	assert_int_equal(w.since_s[FILE_CERT], 1000);
+	assert_int_equal(w.mtime_s[FILE_CERT], 77);
+	assert_int_equal(w.mtime_s[FILE_PRIVKEY], 0);
 	assert_memory_equal(secret_data(w.file[FILE_PRIVKEY]), "key", 3);
 	assert_null(w.file[FILE_COMBINED]);
 	waiting_clear(&w);
@@ -51,6 +53,7 @@ static void what_waits_too_long_counts_as_absent(void **state)
 	txn = read_begin(t);
 	assert_ok(waiting_get(txn, 3, 1000 + WAITING_S, &w, &t->err), &t->err);
 	assert_null(w.file[FILE_CERT]);
+	assert_int_equal(w.mtime_s[FILE_CERT], 0);
 	assert_non_null(w.file[FILE_PRIVKEY]);
 	waiting_clear(&w);
 	db_read_end(txn);
