@@ -91,6 +91,24 @@ def test_others_read_certificates_and_no_keys(plain):
     assert as_user("nobody", "cp", cert, key).returncode == 1
 
 
+def test_scratch_files_are_for_their_owner_only(plain):
+    plain.mkdir(NAME)
+    path = plain.path(NAME, ".privkey.pem.AbCdEf")
+    before = os.umask(0)
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    finally:
+        os.umask(before)
+    keys = grp.getgrnam("ssl-cert").gr_gid
+    for mode in (None, 0o644, 0o640):
+        if mode:
+            os.chmod(path, mode)  # goes along with a rename, and opens nothing
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+        for command in ("cat", "tee"):
+            denied = as_user("nobody", command, path, groups=[keys])
+            assert denied.returncode == 1 and os.strerror(errno.EACCES) in denied.stderr
+
+
 def test_own_owner_and_mode_are_kept(plain):
     plain.mkdir(NAME)
     key = plain.path(NAME, "privkey.pem")
