@@ -443,12 +443,13 @@ static int goes_at(struct txn *txn, uint32_t number, uint32_t gen, int64_t *at_s
 		   struct error *err)
 {
 	struct generation next;
-	uint32_t above;
+	uint32_t above = 0;
 	int rc = gen_above(txn, number, gen, &above, err);
 
 	if (rc == 0)
 		rc = generation_get(txn, number, above, &next, err);
-	*at_s = next.installed_s + GENERATION_SPARE_S;
+	if (rc == 0)
+		*at_s = next.installed_s + GENERATION_SPARE_S;
 	return rc;
 }
 
@@ -457,7 +458,7 @@ int generation_prune(struct txn *txn, uint32_t number, int64_t now_s, uint32_t k
 {
 	uint32_t newest, gen = 0;
 	struct current c;
-	int64_t at_s;
+	int64_t at_s = 0;
 	int rc = newest_gen(txn, number, &newest, err);
 
 	*again_s = INT64_MAX;
