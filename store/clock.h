@@ -3,9 +3,9 @@
 /* clock: what time it is, for everything that has a date.
  *
  * Certificates, due times and back-off are wall-clock times in seconds since 1970. The
- * clock is the system's plus an offset that a file may hold (configuration `[clock]
- * offset-file`: a decimal number of seconds, which may be changed while certfs runs), so
- * that an administrator can rehearse an expiry. The file is opened once, before
+ * clock is the system's plus an offset that a file may hold (configuration `[certfs]
+ * clock-offset-file`: a decimal number of seconds, which may be changed while certfs runs),
+ * so that an administrator can rehearse an expiry. The file is opened once, before
  * privileges are dropped, and read again by clock_refresh(); clock_fd() becomes readable
  * when the file was changed or the system's clock was set (timerfd with
  * TFD_TIMER_CANCEL_ON_SET), so that sleepers re-plan. */
