@@ -32,6 +32,29 @@ static void note_read(struct fs *fs, struct txn *txn, const struct node *n)
 		work_read(fs, n->number);
 }
 
+static uint32_t openers_generation(fuse_req_t req, struct txn *txn, const struct node *n,
+				   uint32_t served)
+{
+	struct fs *fs = fs_of(req);
+	const struct pairs_open o = {
+	    .tid = fuse_req_ctx(req)->pid,
+	    .unique = slot_unique(fs->request),
+	    .number = n->number,
+	    .kind = (enum file_kind)n->index,
+	    .asked = n->gen,
+	    .served = served,
+	    .now_ms = fs_now_ms(),
+	    .group_of = pairs_thread_group,
+	};
+	struct generation g;
+	struct error err;
+	uint32_t gen = pairs_open(fs->pairs, &o);
+	if (gen != served && gen != n->gen &&
+	    generation_get(txn, n->number, gen, &g, &err) < 0)
+		gen = pairs_open_anew(fs->pairs, &o);
+	return gen;
+}
+
 static int open_served(fuse_req_t req, struct txn *txn, const struct node *n,
 		       struct fuse_file_info *fi, struct error *err)
 {
@@ -40,9 +63,9 @@ static int open_served(fuse_req_t req, struct txn *txn, const struct node *n,
 	int r = current_get(txn, n->number, &c, err);
 	if (r < 0)
 		return r;
-	if (!pairs_open(fs->pairs, fuse_req_ctx(req)->pid, n->number, n->gen, c.served,
-			fs_now_ms()))
-		return error_set(err, ESTALE, "generation %u is served", c.served);
+	uint32_t gen = openers_generation(req, txn, n, c.served);
+	if (gen != n->gen)
+		return error_set(err, ESTALE, "the opener reads generation %u", gen);
 	note_read(fs, txn, n);
 	fi->keep_cache = 1;
 	fi->noflush = 1;

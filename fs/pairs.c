@@ -2,77 +2,337 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "fs/pairs.h"
 
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-#define PLACES 4096u
-#define WAYS   4u
+#define PAIRS_VERSION 1u
+#define WAYS          4u
+#define READER_SETS   4096u
+#define THREAD_SETS   1024u
+#define GROUP_SETS    256u
+#define QUEUE_SETS    64u
+#define QUEUE_LENGTH  32u
+#define RETRY_MS      60000 /* an OPEN after an ESTALE comes at once, or never */
+#define THREAD_MS     10000 /* a thread's number may have another owner by then */
 
-struct promise {
-	pid_t tid;
-	uint32_t number, gen;
-	int64_t until_ms;
+enum { CERT = 1, KEY = 2, CHAIN = 4, HALVES = CERT | KEY };
+
+/* What a thread does with a domain. */
+struct reader {
+	uint32_t tid, number;
+	uint32_t gen;  /* of the pair that was begun */
+	uint32_t have; /* its files that were opened */
+	int64_t began_ms;
+	uint32_t promised; /* generation of the OPEN to come; 0: none */
+	uint32_t answer;   /* to the last OPEN */
+	int64_t promised_ms;
+	uint64_t unique; /* of the last OPEN */
+};
+
+struct thread {
+	uint32_t tid, tgid;
+	int64_t seen_ms;
+};
+
+/* A thread group; its readers move once both halves were abandoned. */
+struct group {
+	uint32_t tgid;
+	uint8_t first;     /* the half that it reads first */
+	uint8_t abandoned; /* halves that were opened twice in a row by one thread */
+	uint8_t reserved[2];
+	int64_t seen_ms;
+};
+
+struct begun {
+	uint32_t tid, gen;
+	int64_t began_ms;
+};
+
+/* Pairs that a group with readers that move has begun of a domain, oldest first. */
+struct queue {
+	uint32_t tgid, number;
+	uint32_t count, reserved;
+	int64_t seen_ms;
+	struct begun begun[QUEUE_LENGTH];
 };
 
 struct pairs {
-	struct promise place[PLACES][WAYS];
+	uint32_t version, reserved;
+	struct reader reader[READER_SETS][WAYS];
+	struct thread thread[THREAD_SETS][WAYS];
+	struct group group[GROUP_SETS][WAYS];
+	struct queue queue[QUEUE_SETS][WAYS];
 };
 
-struct pairs *pairs_new(void)
+size_t pairs_size(void)
 {
-	return calloc(1, sizeof(struct pairs));
+	return sizeof(struct pairs);
 }
 
-void pairs_free(struct pairs *p)
+struct pairs *pairs_in(void *memory)
 {
-	free(p);
+	struct pairs *p = memory;
+	if (p->version != PAIRS_VERSION)
+		memset(p, 0, sizeof(*p));
+	p->version = PAIRS_VERSION;
+	return p;
 }
 
-static struct promise *row_of(struct pairs *p, pid_t tid)
+static uint32_t spread(uint32_t a, uint32_t b)
 {
-	return p->place[((uint32_t)tid * 2654435761u) % PLACES];
+	uint32_t h = (a ^ b * 0x9e3779b1u) * 0x85ebca6bu;
+	return h ^ h >> 15;
 }
 
-static struct promise *find(struct pairs *p, pid_t tid, uint32_t number, int64_t now_ms)
+static unsigned kinds_bits(enum file_kind kind)
 {
-	struct promise *row = row_of(p, tid);
+	switch (kind) {
+	case FILE_CERT:
+		return CERT;
+	case FILE_CHAIN:
+		return CHAIN;
+	case FILE_FULLCHAIN:
+		return CERT | CHAIN;
+	case FILE_PRIVKEY:
+		return KEY;
+	case FILE_COMBINED:
+	case FILE_KINDS:
+		break;
+	}
+	return 0;
+}
+
+/* A worker that is killed between two stores must not leave one's fields under another's
+ * name: the name goes first and comes last. */
+static void rename_begin(uint32_t *name)
+{
+	*name = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void rename_end(uint32_t *name, uint32_t to)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	*name = to;
+}
+
+static int64_t last_ms(const struct reader *r)
+{
+	return r->promised_ms > r->began_ms ? r->promised_ms : r->began_ms;
+}
+
+static const struct reader *reader_find(const struct pairs *p, uint32_t tid,
+					uint32_t number)
+{
+	const struct reader *set = p->reader[spread(tid, number) % READER_SETS];
 	for (unsigned i = 0; i < WAYS; i++)
-		if (row[i].tid == tid && row[i].number == number &&
-		    row[i].until_ms > now_ms)
-			return &row[i];
+		if (set[i].tid == tid && set[i].number == number)
+			return &set[i];
 	return NULL;
 }
 
-uint32_t pairs_lookup(struct pairs *p, pid_t tid, uint32_t number, uint32_t served,
+/* In a full set, the one that has rested longest makes place. */
+static struct reader *reader_get(struct pairs *p, uint32_t tid, uint32_t number)
+{
+	struct reader *set = p->reader[spread(tid, number) % READER_SETS], *rest = set;
+	for (unsigned i = 0; i < WAYS; i++) {
+		if (set[i].tid == tid && set[i].number == number)
+			return &set[i];
+		if (rest->tid && (!set[i].tid || last_ms(&set[i]) < last_ms(rest)))
+			rest = &set[i];
+	}
+	rename_begin(&rest->tid);
+	*rest = (struct reader){.number = number};
+	rename_end(&rest->tid, tid);
+	return rest;
+}
+
+static uint32_t thread_group(struct pairs *p, const struct pairs_open *o)
+{
+	uint32_t tid = (uint32_t)o->tid;
+	struct thread *set = p->thread[spread(tid, 0) % THREAD_SETS], *t = set;
+	for (unsigned i = 0; i < WAYS && t->tid != tid; i++)
+		if (set[i].tid == tid || set[i].seen_ms < t->seen_ms)
+			t = &set[i];
+	if (t->tid != tid || o->now_ms - t->seen_ms > THREAD_MS) {
+		uint32_t tgid = (uint32_t)o->group_of(o->tid);
+		rename_begin(&t->tid);
+		t->tgid = tgid;
+		rename_end(&t->tid, tid);
+	}
+	t->seen_ms = o->now_ms;
+	return t->tgid;
+}
+
+static struct group *group_get(struct pairs *p, uint32_t tgid, int64_t now_ms)
+{
+	struct group *set = p->group[spread(tgid, 0) % GROUP_SETS], *g = set;
+	for (unsigned i = 0; i < WAYS && g->tgid != tgid; i++)
+		if (set[i].tgid == tgid || set[i].seen_ms < g->seen_ms)
+			g = &set[i];
+	if (g->tgid != tgid) {
+		rename_begin(&g->tgid);
+		*g = (struct group){.first = 0};
+		rename_end(&g->tgid, tgid);
+	}
+	g->seen_ms = now_ms;
+	return g;
+}
+
+static struct queue *queue_get(struct pairs *p, uint32_t tgid, uint32_t number,
+			       int64_t now_ms)
+{
+	struct queue *set = p->queue[spread(tgid, number) % QUEUE_SETS], *q = set;
+	for (unsigned i = 0; i < WAYS; i++) {
+		if (set[i].tgid == tgid && set[i].number == number) {
+			q = &set[i];
+			break;
+		}
+		if (set[i].seen_ms < q->seen_ms)
+			q = &set[i];
+	}
+	if (q->tgid != tgid || q->number != number) {
+		rename_begin(&q->tgid);
+		q->number = number;
+		q->count = 0;
+		rename_end(&q->tgid, tgid);
+	}
+	if (q->count > QUEUE_LENGTH) /* of a worker that was killed in the middle */
+		q->count = 0;
+	q->seen_ms = now_ms;
+	return q;
+}
+
+static void queue_remove(struct queue *q, uint32_t at)
+{
+	q->count--;
+	memmove(&q->begun[at], &q->begun[at + 1], (q->count - at) * sizeof(q->begun[0]));
+}
+
+static void queue_push(struct queue *q, struct begun begun)
+{
+	if (q->count == QUEUE_LENGTH)
+		queue_remove(q, 0);
+	q->begun[q->count] = begun;
+	q->count++;
+}
+
+/* Where the pair stands that thread `tid` goes on with; q->count: nowhere. */
+static uint32_t queue_find(const struct queue *q, uint32_t tid, bool others)
+{
+	for (uint32_t i = q->count; i-- > 0;)
+		if (q->begun[i].tid == tid)
+			return i;
+	return others ? 0 : q->count;
+}
+
+static uint32_t decide_in_group(struct pairs *p, const struct pairs_open *o,
+				const struct group *g, unsigned bits)
+{
+	struct queue *q = queue_get(p, g->tgid, o->number, o->now_ms);
+	uint32_t tid = (uint32_t)o->tid, gen = o->served;
+	while (q->count > 0 && o->now_ms - q->begun[0].began_ms >= PAIRS_MS)
+		queue_remove(q, 0);
+	if ((bits & HALVES) == g->first) {
+		queue_push(q, (struct begun){tid, gen, o->now_ms});
+		return gen;
+	}
+	uint32_t at = queue_find(q, tid, bits & HALVES);
+	if (at < q->count)
+		gen = q->begun[at].gen;
+	if (at < q->count && bits & HALVES)
+		queue_remove(q, at);
+	return gen;
+}
+
+static void begin(struct reader *r, const struct pairs_open *o, unsigned bits)
+{
+	r->have = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+	r->gen = o->served;
+	r->began_ms = o->now_ms;
+	atomic_signal_fence(memory_order_seq_cst);
+	r->have = bits;
+}
+
+static uint32_t decide(struct pairs *p, struct reader *r, const struct pairs_open *o)
+{
+	unsigned bits = kinds_bits(o->kind), half = bits & HALVES;
+	if (!bits)
+		return o->served;
+	struct group *g = group_get(p, thread_group(p, o), o->now_ms);
+	if (!g->first)
+		g->first = (uint8_t)half;
+	if (g->abandoned == HALVES)
+		return decide_in_group(p, o, g, bits);
+	if (r->have && !(r->have & bits) && o->now_ms - r->began_ms < PAIRS_MS) {
+		r->have |= bits;
+		return r->gen;
+	}
+	if (half && (r->have & HALVES) == half)
+		g->abandoned |= (uint8_t)half;
+	begin(r, o, bits);
+	return o->served;
+}
+
+static uint32_t answer(struct reader *r, const struct pairs_open *o, uint32_t gen)
+{
+	r->promised = gen == o->asked ? 0 : gen;
+	r->promised_ms = o->now_ms;
+	r->answer = gen;
+	atomic_signal_fence(memory_order_seq_cst);
+	r->unique = o->unique;
+	return gen;
+}
+
+uint32_t pairs_open(struct pairs *p, const struct pairs_open *o)
+{
+	if (o->tid <= 0)
+		return o->asked;
+	struct reader *r = reader_get(p, (uint32_t)o->tid, o->number);
+	if (r->unique == o->unique && o->unique)
+		return r->answer;
+	if (r->promised && o->now_ms - r->promised_ms < RETRY_MS) {
+		if (r->gen == r->promised)
+			r->gen = o->asked;
+		return answer(r, o, o->asked);
+	}
+	return answer(r, o, decide(p, r, o));
+}
+
+uint32_t pairs_open_anew(struct pairs *p, const struct pairs_open *o)
+{
+	struct reader *r = reader_get(p, (uint32_t)o->tid, o->number);
+	begin(r, o, kinds_bits(o->kind));
+	return answer(r, o, o->served);
+}
+
+uint32_t pairs_lookup(const struct pairs *p, pid_t tid, uint32_t number, uint32_t served,
 		      int64_t now_ms)
 {
-	struct promise *promise = tid ? find(p, tid, number, now_ms) : NULL;
-	return promise ? promise->gen : served;
+	const struct reader *r = tid > 0 ? reader_find(p, (uint32_t)tid, number) : NULL;
+	return r && r->promised && now_ms - r->promised_ms < PAIRS_MS ? r->promised
+								      : served;
 }
 
-/* The row's oldest promise makes place: it is the least likely to be still wanted. */
-static void note(struct pairs *p, pid_t tid, uint32_t number, uint32_t gen,
-		 int64_t now_ms)
+pid_t pairs_thread_group(pid_t tid)
 {
-	struct promise *row = row_of(p, tid), *oldest = row;
-	for (unsigned i = 1; i < WAYS; i++)
-		if (row[i].until_ms < oldest->until_ms)
-			oldest = &row[i];
-	*oldest = (struct promise){tid, number, gen, now_ms + PAIRS_S * 1000};
-}
-
-bool pairs_open(struct pairs *p, pid_t tid, uint32_t number, uint32_t asked,
-		uint32_t served, int64_t now_ms)
-{
-	struct promise *promise = tid ? find(p, tid, number, now_ms) : NULL;
-	if (promise) {
-		/* Once more would reach the process: whatever the walk brought is a
-		 * generation of this domain, and is served. */
-		promise->until_ms = 0;
-		return true;
-	}
-	if (asked == served)
-		return true;
-	if (tid)
-		note(p, tid, number, served, now_ms);
-	return false;
+	char path[40], text[512];
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return tid;
+	ssize_t size = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (size <= 0)
+		return tid;
+	text[size] = '\0';
+	const char *line = strstr(text, "\nTgid:");
+	long tgid = line ? strtol(line + strlen("\nTgid:"), NULL, 10) : 0;
+	return tgid > 0 ? (pid_t)tgid : tid;
 }

@@ -2,30 +2,76 @@
 /* Copyright (C) 2026 The certfs authors */
 /* pairs: who reads which generation, so that a pair is always a pair.
  *
- * A thread that was told by ESTALE to look a name up again has been promised the generation
- * that its next LOOKUP and OPEN of that domain get; the promise is kept here until the
- * OPEN comes, so that a rotation in between doesn't answer ESTALE a second time (the kernel
- * walks a path again only once: fs/namei.c, do_filp_open). Only the device thread uses
- * this; the table is bounded, an entry lives PAIRS_S seconds. */
+ * Certificate and key are opened one after the other, and a rotation may come in between.
+ * So OPEN notes who read what. A thread that has opened one half of a domain's pair (a
+ * certificate or the key) and not yet the other has *begun a pair*: for PAIRS_MS from that
+ * first open on, the missing half is of the same generation. The same half opened again
+ * begins anew, with the generation that is served: who reads certificates only, or keys
+ * only, always gets the current one. chain.pem belongs to the pair that was begun and neither
+ * begins nor completes one for others; combined.pem is a pair in itself.
+ *
+ * Some runtimes move a reader to another thread between its two opens (Go). Their threads
+ * give themselves away: they begin pairs and never complete them, with either half. In a
+ * thread group in which both were seen, the half that the group reads first always begins
+ * a pair, and the other half takes the newest that its own thread has begun, else the
+ * oldest of the group, which thereby ends. This is best effort: a thread's two halves may
+ * be two readers'. (Thread groups that keep their readers are left out of it: there, taking
+ * another thread's pair would take it from its owner.)
+ *
+ * When the inode at hand is of another generation than the opener's, OPEN is answered
+ * ESTALE. The kernel then walks the path once more with LOOKUP_REVAL (fs/namei.c,
+ * do_filp_open), that LOOKUP names the opener's generation, which was reserved for it
+ * together with the OPEN that follows, and the process never sees a thing. The kernel tries
+ * again only once, so an OPEN after an ESTALE takes what it finds. No invalidation and no
+ * short timeout is needed for any of it. A LOOKUP that names a superseded generation must
+ * be answered with no timeout, lest everybody's stat(2) shows it.
+ *
+ * A thread that can't be seen (tid 0, of a foreign pid namespace) opens whatever its path
+ * led to: the generation that is served, but for the moment of a rotation.
+ *
+ * The tables are bounded, and stand in memory that outlives the worker (slots.h): a pair
+ * begun under a worker that was killed is completed under the next one, and a replayed OPEN
+ * gets the answer it got before. Only the device thread uses them. A thread's group is read
+ * from /proc at its first OPEN (10 to 15 us) and remembered. */
 #ifndef CERTFS_FS_PAIRS_H
 #define CERTFS_FS_PAIRS_H
 
-#include <stdbool.h>
+#include "store/domain.h"
+
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PAIRS_S 2
+#define PAIRS_MS 2000
 
 struct pairs;
-struct pairs *pairs_new(void); /* NULL: no memory */
-void pairs_free(struct pairs *p);
+size_t pairs_size(void);
+/* The tables in `memory` (pairs_size() bytes, 8-byte aligned): those of the worker before,
+ * or empty ones when there is nothing in it that this version knows. */
+struct pairs *pairs_in(void *memory);
 
-/* The generation that a LOOKUP by thread `tid` is answered with, `served` if nothing was
- * promised. `now_ms` counts from anywhere, evenly. */
-uint32_t pairs_lookup(struct pairs *p, pid_t tid, uint32_t number, uint32_t served,
+/* One OPEN of a served file. */
+struct pairs_open {
+	pid_t tid;
+	uint64_t unique; /* of the request */
+	uint32_t number;
+	enum file_kind kind;
+	uint32_t asked;  /* the generation of the inode at hand */
+	uint32_t served; /* the current one */
+	int64_t now_ms;  /* from anywhere, evenly, the same for all workers */
+	pid_t (*group_of)(pid_t tid);
+};
+
+/* The generation that the opener gets. When it isn't `asked`, the answer is ESTALE, and it
+ * is reserved for the LOOKUP and the OPEN that follow. */
+uint32_t pairs_open(struct pairs *p, const struct pairs_open *o);
+/* The same when what pairs_open() said is not to be had any more: the pair begins anew. */
+uint32_t pairs_open_anew(struct pairs *p, const struct pairs_open *o);
+/* The generation that a LOOKUP by thread `tid` is answered with: what was reserved for it,
+ * else `served`. */
+uint32_t pairs_lookup(const struct pairs *p, pid_t tid, uint32_t number, uint32_t served,
 		      int64_t now_ms);
-/* May thread `tid` open generation `asked`? False: answer ESTALE; the promise is noted. */
-bool pairs_open(struct pairs *p, pid_t tid, uint32_t number, uint32_t asked, uint32_t served,
-		int64_t now_ms);
+
+/* For pairs_open.group_of: from /proc; the thread itself where that says nothing. */
+pid_t pairs_thread_group(pid_t tid);
 
 #endif

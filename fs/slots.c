@@ -25,8 +25,8 @@ struct slot_state {
 	uint32_t reserved;
 };
 
-/* The first part of the mapping; the big slot's data and then the small ones' follow at
- * page borders. */
+/* The first part of the mapping; the big slot's data, the small ones' and the
+ * readers' pairs follow at page borders. */
 struct slots_head {
 	uint32_t magic;
 	uint32_t version;
@@ -40,7 +40,8 @@ struct slots_head {
 };
 
 #define SLOTS_HEAD  ((sizeof(struct slots_head) + 4095) / 4096 * 4096)
-#define SLOTS_TOTAL (SLOTS_HEAD + SLOT_BIG_SIZE + (size_t)SLOTS_SMALL * SLOT_SMALL_SIZE)
+#define SLOTS_ENDS  (SLOTS_HEAD + SLOT_BIG_SIZE + (size_t)SLOTS_SMALL * SLOT_SMALL_SIZE)
+#define SLOTS_TOTAL (SLOTS_ENDS + SLOTS_PAIRS)
 
 struct slots {
 	struct slots_head *head;
@@ -289,6 +290,11 @@ void slots_blame(struct slots *s, bool killed_from_outside)
 			atomic_fetch_add(slot.deaths, 1);
 		atomic_store(slot.begun_ns, NOT_TAKEN_UP);
 	}
+}
+
+void *slots_pairs(struct slots *s)
+{
+	return (unsigned char *)s->head + SLOTS_ENDS;
 }
 
 _Atomic uint64_t *slots_requests(struct slots *s, uint32_t opcode)

@@ -20,8 +20,8 @@
  * which may be an administrator's or the OOM killer's, counts for a request that was in
  * work for a second or more, so that a storm of kills blames nobody by chance.
  *
- * Also here: the kernel's FUSE_INIT, which every new worker is fed, and counters that
- * survive workers. */
+ * Also here: the kernel's FUSE_INIT, which every new worker is fed, who reads what
+ * (pairs.h), and counters that survive workers. */
 #ifndef CERTFS_FS_SLOTS_H
 #define CERTFS_FS_SLOTS_H
 
@@ -32,7 +32,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SLOTS_VERSION   1
+#define SLOTS_VERSION   2
 #define SLOT_MAX_WRITE  (128 * 1024)
 #define SLOT_BIG_SIZE   (SLOT_MAX_WRITE + 4096)
 #define SLOT_SMALL_SIZE 8192
@@ -40,6 +40,7 @@
 #define SLOT_INIT_SIZE  8192
 #define SLOT_DEATHS     3
 #define SLOTS_OPCODES   64
+#define SLOTS_PAIRS     (2 * 1024 * 1024)
 
 struct slots; /* the mapping */
 
@@ -86,6 +87,9 @@ uint64_t slots_oldest_ns(struct slots *s, uint32_t *opcode, uint64_t *node);
 uint64_t slots_last_unique(struct slots *s);
 /* Supervisor, when a worker died: counts deaths as said above. */
 void slots_blame(struct slots *s, bool killed_from_outside);
+
+/* SLOTS_PAIRS bytes for pairs.h, all 0 at first. */
+void *slots_pairs(struct slots *s);
 
 /* Requests seen by opcode, and workers started, for metrics. */
 _Atomic uint64_t *slots_requests(struct slots *s, uint32_t opcode);

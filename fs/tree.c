@@ -382,7 +382,7 @@ int tree_entry(struct fs *fs, struct txn *txn, uint64_t id,
 	return tree_attr(fs, txn, id, &entry->attr, err);
 }
 
-/* What a reader within a promise must be led to (pairs.h). */
+/* The generation that a reader must be led to (pairs.h); 0: the one that is served. */
 static uint32_t promised(fuse_req_t req, struct txn *txn, fuse_ino_t parent,
 			 const char *name)
 {
@@ -393,8 +393,9 @@ static uint32_t promised(fuse_req_t req, struct txn *txn, fuse_ino_t parent,
 	if (!node_of(parent, &n) || n.kind != NODE_DIR || n.number == 0 ||
 	    file_kind_of(name) == FILE_KINDS || current_get(txn, n.number, &c, &err) < 0)
 		return 0;
-	return pairs_lookup(fs->pairs, fuse_req_ctx(req)->pid, n.number, c.served,
-			    fs_now_ms());
+	uint32_t gen = pairs_lookup(fs->pairs, fuse_req_ctx(req)->pid, n.number, c.served,
+				    fs_now_ms());
+	return gen == c.served ? 0 : gen;
 }
 
 void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -410,16 +411,18 @@ void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	struct node dir;
+	uint32_t gen = promised(req, txn, parent, name);
 	if (node_of(parent, &dir) && dir.kind == NODE_DIR &&
 	    file_kind_of(name) != FILE_KINDS &&
 	    gone_has(&fs->gone, fuse_req_ctx(req)->pid, dir.number, file_kind_of(name),
 		     fs_now_ms()))
 		r = not_found(&err, name);
 	else
-		r = tree_find(fs, txn, parent, name, promised(req, txn, parent, name),
-			      &id, &err);
+		r = tree_find(fs, txn, parent, name, gen, &id, &err);
 	if (r == 0)
 		r = tree_entry(fs, txn, id, &entry, &err);
+	if (gen) /* for this reader alone: nobody's stat may go on showing it */
+		entry.entry_timeout = 0;
 	db_read_end(txn);
 	if (r < 0)
 		fuse_reply_err(req, err.code);

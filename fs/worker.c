@@ -74,8 +74,11 @@ static int open_tables(struct fs *fs, struct error *err)
 	if (r < 0)
 		return r;
 	fs->handles = handles_new();
-	fs->pairs = pairs_new();
-	if (!fs->handles || !fs->pairs)
+	if (pairs_size() > SLOTS_PAIRS)
+		return error_set(err, EPROTO, "the tables of readers need %zu bytes",
+				 pairs_size());
+	fs->pairs = pairs_in(slots_pairs(fs->slots));
+	if (!fs->handles)
 		return error_set(err, ENOMEM, "no memory for the worker's tables");
 	return scratch_new(&fs->scratch, err);
 }
@@ -114,7 +117,6 @@ static void close_all(struct fs *fs, struct seal *seal, int signal_fd)
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	scratch_free(fs->scratch);
-	pairs_free(fs->pairs);
 	handles_free(fs->handles);
 	db_close(fs->db);
 	seal_close(seal);

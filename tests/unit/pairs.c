@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+#include "fs/pairs.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define NUMBER 7u
+
+/* A mount with readers: what the kernel and the handlers do around the table. */
+struct world {
+	void *memory;
+	struct pairs *pairs;
+	uint64_t unique;
+	uint32_t served;
+	int64_t now_ms;
+	unsigned again; /* ESTALE answers */
+};
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	w->memory = calloc(1, pairs_size());
+	w->pairs = pairs_in(w->memory);
+	w->served = 1;
+	w->now_ms = 1000000;
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+	free(w->memory);
+	free(w);
+	return 0;
+}
+
+/* Threads 100 to 199 are of one group, and so on. */
+static pid_t by_hundreds(pid_t tid)
+{
+	return tid / 100 * 100;
+}
+
+static struct pairs_open request(struct world *w, pid_t tid, enum file_kind kind,
+				 uint32_t asked)
+{
+	return (struct pairs_open){.tid = tid,
+				   .unique = ++w->unique,
+				   .number = NUMBER,
+				   .kind = kind,
+				   .asked = asked,
+				   .served = w->served,
+				   .now_ms = w->now_ms,
+				   .group_of = by_hundreds};
+}
+
+/* open(2) by a thread whose path leads to the served generation at first: the generation
+ * that it gets. */
+static uint32_t get(struct world *w, pid_t tid, enum file_kind kind)
+{
+	struct pairs_open o = request(w, tid, kind, w->served);
+	uint32_t gen = pairs_open(w->pairs, &o);
+	if (gen == o.asked)
+		return gen;
+	w->again++;
+	o = request(w, tid, kind,
+		    pairs_lookup(w->pairs, tid, NUMBER, w->served, w->now_ms));
+	assert_int_equal(pairs_open(w->pairs, &o), o.asked);
+	assert_int_equal(o.asked, gen);
+	return gen;
+}
+
+static void pair_survives_a_rotation_between_its_opens(void **state)
+{
+	struct world *w = *state;
+	static const enum file_kind kinds[][2] = {{FILE_CERT, FILE_PRIVKEY},
+						  {FILE_PRIVKEY, FILE_CERT},
+						  {FILE_FULLCHAIN, FILE_PRIVKEY},
+						  {FILE_PRIVKEY, FILE_FULLCHAIN}};
+	for (int round = 0; round < 3; round++)
+		for (int i = 0; i < 4; i++) {
+			uint32_t first = get(w, 100, kinds[i][0]);
+			assert_int_equal(first, w->served);
+			w->served++;
+			assert_int_equal(get(w, 100, kinds[i][1]), first);
+		}
+	assert_int_equal(w->again, 12);
+}
+
+static void threads_of_a_process_have_pairs_of_their_own(void **state)
+{
+	struct world *w = *state;
+	uint32_t gen[8];
+	for (int round = 0; round < 100; round++) {
+		for (int i = 0; i < 8; i++) {
+			gen[i] = get(w, 100 + i, i % 2 ? FILE_CERT : FILE_PRIVKEY);
+			w->served++;
+		}
+		for (int i = 0; i < 8; i++)
+			assert_int_equal(
+			    get(w, 100 + i, i % 2 ? FILE_PRIVKEY : FILE_FULLCHAIN),
+			    gen[i]);
+	}
+}
+
+static void reader_of_one_half_gets_the_current_one(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 100; i++) {
+		w->served++;
+		assert_int_equal(get(w, 100, FILE_CERT), w->served);
+		assert_int_equal(get(w, 101, FILE_FULLCHAIN), w->served);
+		assert_int_equal(get(w, 200, FILE_PRIVKEY), w->served);
+		assert_int_equal(get(w, 300, FILE_COMBINED), w->served);
+	}
+	assert_int_equal(w->again, 0);
+}
+
+static void begun_pair_ends_after_its_time(void **state)
+{
+	struct world *w = *state;
+	get(w, 100, FILE_CERT);
+	w->served++;
+	w->now_ms += PAIRS_MS;
+	assert_int_equal(get(w, 100, FILE_PRIVKEY), w->served);
+}
+
+static void chain_belongs_to_the_pair_and_completes_none(void **state)
+{
+	struct world *w = *state;
+	uint32_t first = get(w, 100, FILE_CERT);
+	w->served++;
+	assert_int_equal(get(w, 100, FILE_CHAIN), first);
+	assert_int_equal(get(w, 100, FILE_PRIVKEY), first);
+	first = get(w, 200, FILE_CERT);
+	w->served++;
+	assert_int_equal(get(w, 200, FILE_PRIVKEY), first);
+	assert_int_equal(get(w, 200, FILE_CHAIN), first);
+	first = get(w, 300, FILE_CHAIN);
+	w->served++;
+	assert_int_equal(get(w, 300, FILE_CERT), first);
+	assert_int_equal(get(w, 300, FILE_PRIVKEY), first);
+}
+
+static void domains_do_not_meet(void **state)
+{
+	struct world *w = *state;
+	struct pairs_open other;
+	uint32_t first = get(w, 100, FILE_CERT);
+	w->served++;
+	other = request(w, 100, FILE_PRIVKEY, w->served);
+	other.number = NUMBER + 1;
+	assert_int_equal(pairs_open(w->pairs, &other), w->served);
+	assert_int_equal(get(w, 100, FILE_PRIVKEY), first);
+}
+
+/* The kernel tries again only once. */
+static void nobody_is_sent_back_twice(void **state)
+{
+	struct world *w = *state;
+	struct pairs_open o;
+	get(w, 100, FILE_CERT);
+	w->served++;
+	o = request(w, 100, FILE_PRIVKEY, w->served);
+	assert_int_not_equal(pairs_open(w->pairs, &o), o.asked);
+	o = request(w, 100, FILE_PRIVKEY, 99);
+	assert_int_equal(pairs_open(w->pairs, &o), 99);
+}
+
+static void rotation_after_the_promise_does_not_break_the_pair(void **state)
+{
+	struct world *w = *state;
+	struct pairs_open o = request(w, 100, FILE_CERT, 1);
+	w->served = o.served = 2;
+	assert_int_equal(pairs_open(w->pairs, &o), 2); /* asked for 1: sent back */
+	w->served = 3;
+	assert_int_equal(pairs_lookup(w->pairs, 100, NUMBER, w->served, w->now_ms), 2);
+	assert_int_equal(pairs_lookup(w->pairs, 101, NUMBER, w->served, w->now_ms), 3);
+	o = request(w, 100, FILE_CERT, 2);
+	assert_int_equal(pairs_open(w->pairs, &o), 2);
+	assert_int_equal(get(w, 100, FILE_PRIVKEY), 2);
+}
+
+static void what_is_gone_begins_anew(void **state)
+{
+	struct world *w = *state;
+	struct pairs_open o;
+	get(w, 100, FILE_CERT);
+	w->served++;
+	o = request(w, 100, FILE_PRIVKEY, w->served);
+	assert_int_equal(pairs_open(w->pairs, &o), 1);
+	assert_int_equal(pairs_open_anew(w->pairs, &o), w->served);
+	assert_int_equal(get(w, 100, FILE_CERT), w->served);
+}
+
+static void worker_that_was_replaced_goes_on_with_pairs(void **state)
+{
+	struct world *w = *state;
+	struct pairs_open o;
+	uint32_t first = get(w, 100, FILE_CERT);
+	w->served++;
+	w->pairs = pairs_in(w->memory);
+	o = request(w, 100, FILE_PRIVKEY, w->served);
+	assert_int_equal(pairs_open(w->pairs, &o), first);
+	/* A request that the dead worker answered is answered in the same way. */
+	w->pairs = pairs_in(w->memory);
+	assert_int_equal(pairs_open(w->pairs, &o), first);
+	o = request(w, 100, FILE_PRIVKEY, first);
+	assert_int_equal(pairs_open(w->pairs, &o), first);
+	w->pairs = pairs_in(w->memory);
+	assert_int_equal(pairs_open(w->pairs, &o), first);
+	assert_int_equal(get(w, 100, FILE_CERT), w->served);
+}
+
+static void table_of_another_version_is_begun_anew(void **state)
+{
+	struct world *w = *state;
+	get(w, 100, FILE_CERT);
+	w->served++;
+	*(uint32_t *)w->memory += 1;
+	w->pairs = pairs_in(w->memory);
+	assert_int_equal(get(w, 100, FILE_PRIVKEY), w->served);
+}
+
+/* A queue between threads: one reads all certificates, another one all keys. */
+static void readers_that_move_keep_their_pairs(void **state)
+{
+	struct world *w = *state;
+	uint32_t first, second;
+	for (int i = 0; i < 2; i++) {
+		get(w, 100, FILE_CERT);
+		get(w, 101, FILE_PRIVKEY);
+	}
+	for (int i = 0; i < 100; i++) {
+		first = get(w, 100, FILE_CERT);
+		w->served++;
+		second = get(w, 100, FILE_FULLCHAIN);
+		w->served++;
+		assert_int_equal(get(w, 101, FILE_PRIVKEY), first);
+		w->served++;
+		assert_int_equal(get(w, 102, FILE_PRIVKEY), second);
+		assert_int_equal(get(w, 102, FILE_PRIVKEY), w->served);
+	}
+}
+
+static void reader_that_moves_back_keeps_its_own(void **state)
+{
+	struct world *w = *state;
+	uint32_t first, second;
+	for (int i = 0; i < 2; i++) {
+		get(w, 100, FILE_CERT);
+		get(w, 101, FILE_PRIVKEY);
+	}
+	first = get(w, 100, FILE_CERT);
+	w->served++;
+	second = get(w, 101, FILE_CERT);
+	w->served++;
+	assert_int_equal(get(w, 101, FILE_CHAIN), second);
+	assert_int_equal(get(w, 101, FILE_PRIVKEY), second);
+	assert_int_equal(get(w, 102, FILE_PRIVKEY), first);
+}
+
+static void groups_do_not_meet(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 3; i++) {
+		get(w, 100, FILE_CERT);
+		get(w, 101, FILE_PRIVKEY);
+	}
+	get(w, 100, FILE_CERT);
+	w->served++;
+	assert_int_equal(get(w, 200, FILE_PRIVKEY), w->served);
+	assert_int_equal(get(w, 300, FILE_CERT), w->served);
+}
+
+static void tables_are_bounded(void **state)
+{
+	struct world *w = *state;
+	for (pid_t tid = 1; tid < 100000; tid++) {
+		uint32_t gen = get(w, tid, FILE_CERT);
+		w->served++;
+		w->now_ms++;
+		assert_int_equal(get(w, tid, FILE_PRIVKEY), gen);
+	}
+}
+
+static void thread_that_cannot_be_seen_opens_what_it_found(void **state)
+{
+	struct world *w = *state;
+	struct pairs_open o = request(w, 0, FILE_CERT, 1);
+	o.served = 2;
+	assert_int_equal(pairs_open(w->pairs, &o), 1);
+	assert_int_equal(pairs_lookup(w->pairs, 0, NUMBER, 2, w->now_ms), 2);
+}
+
+static void thread_group_is_read_from_proc(void **state)
+{
+	(void)state;
+	assert_int_equal(pairs_thread_group((pid_t)syscall(SYS_gettid)), getpid());
+	assert_int_equal(pairs_thread_group(0x7fffffff), 0x7fffffff);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	    T(pair_survives_a_rotation_between_its_opens),
+	    T(threads_of_a_process_have_pairs_of_their_own),
+	    T(reader_of_one_half_gets_the_current_one),
+	    T(begun_pair_ends_after_its_time),
+	    T(chain_belongs_to_the_pair_and_completes_none),
+	    T(domains_do_not_meet),
+	    T(nobody_is_sent_back_twice),
+	    T(rotation_after_the_promise_does_not_break_the_pair),
+	    T(what_is_gone_begins_anew),
+	    T(worker_that_was_replaced_goes_on_with_pairs),
+	    T(table_of_another_version_is_begun_anew),
+	    T(readers_that_move_keep_their_pairs),
+	    T(reader_that_moves_back_keeps_its_own),
+	    T(groups_do_not_meet),
+	    T(tables_are_bounded),
+	    T(thread_that_cannot_be_seen_opens_what_it_found),
+	    T(thread_group_is_read_from_proc),
+	};
+	return cmocka_run_group_tests_name("pairs", tests, NULL, NULL);
+}
