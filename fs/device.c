@@ -4,6 +4,7 @@
 
 #include "fs/change.h"
 #include "fs/file.h"
+#include "fs/held.h"
 #include "fs/tree.h"
 #include "fs/work.h"
 
@@ -112,6 +113,7 @@ static void process(struct fs *fs, struct slot_ref slot, size_t small, size_t si
 		atomic_fetch_add_explicit(slots_requests(fs->slots, opcode), 1,
 					  memory_order_relaxed);
 	fs->request = slot;
+	fs->unique = in->unique;
 	fs->request_small = small;
 	fuse_session_process_buf(fs->session, &buf);
 }
@@ -187,8 +189,11 @@ static int wait_for_more(struct fs *fs)
 {
 	struct pollfd fds[] = {{.fd = fs->fuse_fd, .events = POLLIN},
 			       {.fd = work_stop_fd(fs->work), .events = POLLIN}};
-	if (poll(fds, 2, -1) < 0 && errno != EINTR)
+	int got = poll(fds, 2, held_wait_ms(fs->held));
+	if (got < 0 && errno != EINTR)
 		return -errno;
+	if (got == 0)
+		held_retry(fs);
 	return 0;
 }
 
@@ -201,6 +206,7 @@ int device_run(struct fs *fs, struct error *err)
 		if (size > 0) {
 			process(fs, slot, SLOTS_SMALL, (size_t)size);
 			slot_clear(slot);
+			held_retry(fs);
 		} else if (size < 0 && errno == EAGAIN) {
 			r = wait_for_more(fs);
 		} else if (size == 0 || errno == ENODEV) {

@@ -3,6 +3,7 @@
 #include "fs/file.h"
 
 #include "acme/engine.h"
+#include "fs/held.h"
 #include "fs/install.h"
 #include "fs/pages.h"
 #include "fs/tree.h"
@@ -38,18 +39,19 @@ static uint32_t openers_generation(fuse_req_t req, struct txn *txn, const struct
 	struct fs *fs = fs_of(req);
 	const struct pairs_open o = {
 	    .tid = fuse_req_ctx(req)->pid,
-	    .unique = slot_unique(fs->request),
+	    .unique = fs->unique,
 	    .number = n->number,
 	    .kind = (enum file_kind)n->index,
 	    .asked = n->gen,
 	    .served = served,
 	    .now_ms = fs_now_ms(),
+	    .hold = fs->hold,
 	    .group_of = pairs_thread_group,
 	};
 	struct generation g;
 	struct error err;
 	uint32_t gen = pairs_open(fs->pairs, &o);
-	if (gen != served && gen != n->gen &&
+	if (gen != PAIRS_HELD && gen != served && gen != n->gen &&
 	    generation_get(txn, n->number, gen, &g, &err) < 0)
 		gen = pairs_open_anew(fs->pairs, &o);
 	return gen;
@@ -64,6 +66,8 @@ static int open_served(fuse_req_t req, struct txn *txn, const struct node *n,
 	if (r < 0)
 		return r;
 	uint32_t gen = openers_generation(req, txn, n, c.served);
+	if (gen == PAIRS_HELD)
+		return error_set(err, EAGAIN, "others of its group are not through");
 	if (gen != n->gen)
 		return error_set(err, ESTALE, "the opener reads generation %u", gen);
 	note_read(fs, txn, n);
@@ -181,7 +185,7 @@ static int open_node(fuse_req_t req, struct txn *txn, const struct node *n,
 	return 0;
 }
 
-void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+bool file_try_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, bool hold)
 {
 	struct fs *fs = fs_of(req);
 	struct txn *txn;
@@ -189,26 +193,38 @@ void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct node n;
 	if (!node_of(ino, &n)) {
 		fuse_reply_err(req, ESTALE);
-		return;
+		return true;
 	}
-	if (tree_is_long_page(&n)) {
+	if (db_read_begin(fs->db, &txn, &err) < 0) {
+		fs_refuse(req, &err);
+		return true;
+	}
+	fi->fh = 0;
+	fs->hold = hold;
+	int r = open_node(req, txn, &n, fi, &err);
+	db_read_end(txn);
+	if (r == -EAGAIN)
+		return false;
+	if (r < 0)
+		fuse_reply_err(req, err.code);
+	else if (fuse_reply_open(req, fi) < 0 && fi->fh)
+		handle_close(fs->handles, fi->fh); /* the opener was interrupted */
+	return true;
+}
+
+void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct node n;
+	if (node_of(ino, &n) && tree_is_long_page(&n)) {
 		if (wants_write(fi))
 			fuse_reply_err(req, EACCES);
 		else
 			pages_open(req, ino, fi);
 		return;
 	}
-	if (db_read_begin(fs->db, &txn, &err) < 0) {
-		fs_refuse(req, &err);
-		return;
-	}
-	fi->fh = 0;
-	int r = open_node(req, txn, &n, fi, &err);
-	db_read_end(txn);
-	if (r < 0)
-		fuse_reply_err(req, err.code);
-	else if (fuse_reply_open(req, fi) < 0 && fi->fh)
-		handle_close(fs->handles, fi->fh); /* the opener was interrupted */
+	if (!file_try_open(req, ino, fi, held_has_room(fs->held)))
+		held_add(fs, req, ino, fi);
 }
 
 static int content_of(struct fs *fs, struct txn *txn, uint64_t ino, const struct node *n,

@@ -27,6 +27,10 @@ void file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void file_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 
+/* An OPEN, for the first time or once more after it was held (held.h). False: it must be held;
+ * never without `hold`. */
+bool file_try_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, bool hold);
+
 /* For pages.h. Answers with the part that was asked for of `all` bytes. */
 void file_reply_part(fuse_req_t req, const void *data, size_t all, size_t size, off_t off);
 /* Opens a handle on a page, which becomes its own. ENFILE. */

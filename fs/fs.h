@@ -23,6 +23,7 @@
 struct work;   /* work.h */
 struct notify; /* notify.h */
 struct pages;  /* pages.h */
+struct held;   /* held.h */
 
 struct fs {
 	const struct config *cfg;
@@ -45,7 +46,10 @@ struct fs {
 	struct pages *pages;
 	struct slot_ref request; /* the request in the device thread's hands */
 	size_t request_small;    /* its small slot, SLOTS_SMALL: it is in the big one */
+	uint64_t unique;         /* of the request in hand, also of one that was held */
+	bool hold;               /* an OPEN may be held */
 	bool replaying;          /* it was taken over from a dead worker */
+	struct held *held;       /* held.h */
 };
 
 #define FS_TIMEOUT 86400.0 /* entries and attributes: a change invalidates what it touched */

@@ -15,8 +15,7 @@
 #define READER_SETS   4096u
 #define THREAD_SETS   1024u
 #define GROUP_SETS    256u
-#define QUEUE_SETS    64u
-#define QUEUE_LENGTH  32u
+#define MOVING_SETS   256u
 #define RETRY_MS      60000 /* an OPEN after an ESTALE comes at once, or never */
 #define THREAD_MS     10000 /* a thread's number may have another owner by then */
 
@@ -48,17 +47,13 @@ struct group {
 	int64_t seen_ms;
 };
 
-struct begun {
-	uint32_t tid, gen;
-	int64_t began_ms;
-};
-
-/* Pairs that a group with readers that move has begun of a domain, oldest first. */
-struct queue {
+/* Pairs that a group with readers that move has begun of a domain; all of one generation.
+ */
+struct moving {
 	uint32_t tgid, number;
-	uint32_t count, reserved;
+	uint32_t gen, begun;
+	int64_t last_ms; /* when the last one was begun */
 	int64_t seen_ms;
-	struct begun begun[QUEUE_LENGTH];
 };
 
 struct pairs {
@@ -66,7 +61,7 @@ struct pairs {
 	struct reader reader[READER_SETS][WAYS];
 	struct thread thread[THREAD_SETS][WAYS];
 	struct group group[GROUP_SETS][WAYS];
-	struct queue queue[QUEUE_SETS][WAYS];
+	struct moving moving[MOVING_SETS][WAYS];
 };
 
 size_t pairs_size(void)
@@ -184,70 +179,49 @@ static struct group *group_get(struct pairs *p, uint32_t tgid, int64_t now_ms)
 	return g;
 }
 
-static struct queue *queue_get(struct pairs *p, uint32_t tgid, uint32_t number,
-			       int64_t now_ms)
+static struct moving *moving_get(struct pairs *p, uint32_t tgid, uint32_t number,
+				 int64_t now_ms)
 {
-	struct queue *set = p->queue[spread(tgid, number) % QUEUE_SETS], *q = set;
+	struct moving *set = p->moving[spread(tgid, number) % MOVING_SETS], *m = set;
 	for (unsigned i = 0; i < WAYS; i++) {
 		if (set[i].tgid == tgid && set[i].number == number) {
-			q = &set[i];
+			m = &set[i];
 			break;
 		}
-		if (set[i].seen_ms < q->seen_ms)
-			q = &set[i];
+		if (set[i].seen_ms < m->seen_ms)
+			m = &set[i];
 	}
-	if (q->tgid != tgid || q->number != number) {
-		rename_begin(&q->tgid);
-		q->number = number;
-		q->count = 0;
-		rename_end(&q->tgid, tgid);
+	if (m->tgid != tgid || m->number != number) {
+		rename_begin(&m->tgid);
+		*m = (struct moving){.number = number};
+		rename_end(&m->tgid, tgid);
 	}
-	if (q->count > QUEUE_LENGTH) /* of a worker that was killed in the middle */
-		q->count = 0;
-	q->seen_ms = now_ms;
-	return q;
-}
-
-static void queue_remove(struct queue *q, uint32_t at)
-{
-	q->count--;
-	memmove(&q->begun[at], &q->begun[at + 1], (q->count - at) * sizeof(q->begun[0]));
-}
-
-static void queue_push(struct queue *q, struct begun begun)
-{
-	if (q->count == QUEUE_LENGTH)
-		queue_remove(q, 0);
-	q->begun[q->count] = begun;
-	q->count++;
-}
-
-/* Where the pair stands that thread `tid` goes on with; q->count: nowhere. */
-static uint32_t queue_find(const struct queue *q, uint32_t tid, bool others)
-{
-	for (uint32_t i = q->count; i-- > 0;)
-		if (q->begun[i].tid == tid)
-			return i;
-	return others ? 0 : q->count;
+	if (now_ms - m->last_ms >= PAIRS_MS)
+		m->begun = 0;
+	m->seen_ms = now_ms;
+	return m;
 }
 
 static uint32_t decide_in_group(struct pairs *p, const struct pairs_open *o,
 				const struct group *g, unsigned bits)
 {
-	struct queue *q = queue_get(p, g->tgid, o->number, o->now_ms);
-	uint32_t tid = (uint32_t)o->tid, gen = o->served;
-	while (q->count > 0 && o->now_ms - q->begun[0].began_ms >= PAIRS_MS)
-		queue_remove(q, 0);
-	if ((bits & HALVES) == g->first) {
-		queue_push(q, (struct begun){tid, gen, o->now_ms});
-		return gen;
+	struct moving *m = moving_get(p, g->tgid, o->number, o->now_ms);
+	unsigned half = bits & HALVES;
+	if (half == g->first) {
+		if (m->begun && m->gen != o->served && o->hold)
+			return PAIRS_HELD;
+		if (m->gen != o->served)
+			m->begun = 0;
+		atomic_signal_fence(memory_order_seq_cst);
+		m->gen = o->served;
+		m->last_ms = o->now_ms;
+		m->begun++;
+		return m->gen;
 	}
-	uint32_t at = queue_find(q, tid, bits & HALVES);
-	if (at < q->count)
-		gen = q->begun[at].gen;
-	if (at < q->count && bits & HALVES)
-		queue_remove(q, at);
-	return gen;
+	if (!m->begun)
+		return o->served;
+	m->begun -= half != 0;
+	return m->gen;
 }
 
 static void begin(struct reader *r, const struct pairs_open *o, unsigned bits)
@@ -302,7 +276,8 @@ uint32_t pairs_open(struct pairs *p, const struct pairs_open *o)
 			r->gen = o->asked;
 		return answer(r, o, o->asked);
 	}
-	return answer(r, o, decide(p, r, o));
+	uint32_t gen = decide(p, r, o);
+	return gen == PAIRS_HELD ? gen : answer(r, o, gen);
 }
 
 uint32_t pairs_open_anew(struct pairs *p, const struct pairs_open *o)

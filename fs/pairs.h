@@ -12,11 +12,12 @@
  *
  * Some runtimes move a reader to another thread between its two opens (Go). Their threads
  * give themselves away: they begin pairs and never complete them, with either half. In a
- * thread group in which both were seen, the half that the group reads first always begins
- * a pair, and the other half takes the newest that its own thread has begun, else the
- * oldest of the group, which thereby ends. This is best effort: a thread's two halves may
- * be two readers'. (Thread groups that keep their readers are left out of it: there, taking
- * another thread's pair would take it from its owner.)
+ * thread group in which both were seen nobody can tell which two opens belong together, so
+ * all pairs that the group has begun are of one generation: the half that it reads first
+ * begins one, the other half ends one, and after a rotation a first half is *held* until
+ * none is begun any more (or for PAIRS_HOLD_MS, should a half never come). Such a group
+ * waits for itself, for the time that one of its pairs takes, once a rotation. (Groups that
+ * keep their readers are left out of it: nothing of theirs waits.)
  *
  * When the inode at hand is of another generation than the opener's, OPEN is answered
  * ESTALE. The kernel then walks the path once more with LOOKUP_REVAL (fs/namei.c,
@@ -38,10 +39,13 @@
 
 #include "store/domain.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PAIRS_MS 2000
+#define PAIRS_MS      2000
+#define PAIRS_HOLD_MS 200
+#define PAIRS_HELD    0 /* no generation has this number */
 
 struct pairs;
 size_t pairs_size(void);
@@ -58,11 +62,13 @@ struct pairs_open {
 	uint32_t asked;  /* the generation of the inode at hand */
 	uint32_t served; /* the current one */
 	int64_t now_ms;  /* from anywhere, evenly, the same for all workers */
+	bool hold;       /* it may be held */
 	pid_t (*group_of)(pid_t tid);
 };
 
 /* The generation that the opener gets. When it isn't `asked`, the answer is ESTALE, and it
- * is reserved for the LOOKUP and the OPEN that follow. */
+ * is reserved for the LOOKUP and the OPEN that follow. PAIRS_HELD: ask again after the next
+ * OPEN of this domain, and without `hold` once PAIRS_HOLD_MS are over. */
 uint32_t pairs_open(struct pairs *p, const struct pairs_open *o);
 /* The same when what pairs_open() said is not to be had any more: the pair begins anew. */
 uint32_t pairs_open_anew(struct pairs *p, const struct pairs_open *o);

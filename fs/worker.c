@@ -3,6 +3,7 @@
 #include "fs/worker.h"
 
 #include "fs/device.h"
+#include "fs/held.h"
 #include "fs/notify.h"
 #include "fs/pages.h"
 #include "fs/work.h"
@@ -78,7 +79,8 @@ static int open_tables(struct fs *fs, struct error *err)
 		return error_set(err, EPROTO, "the tables of readers need %zu bytes",
 				 pairs_size());
 	fs->pairs = pairs_in(slots_pairs(fs->slots));
-	if (!fs->handles)
+	fs->held = held_new();
+	if (!fs->handles || !fs->held)
 		return error_set(err, ENOMEM, "no memory for the worker's tables");
 	return scratch_new(&fs->scratch, err);
 }
@@ -118,6 +120,7 @@ static void close_all(struct fs *fs, struct seal *seal, int signal_fd)
 		fuse_session_destroy(fs->session);
 	scratch_free(fs->scratch);
 	handles_free(fs->handles);
+	held_free(fs->held);
 	db_close(fs->db);
 	seal_close(seal);
 	clock_close(fs->clk);

@@ -229,51 +229,73 @@ static void table_of_another_version_is_begun_anew(void **state)
 	assert_int_equal(get(w, 100, FILE_PRIVKEY), w->served);
 }
 
-/* A queue between threads: one reads all certificates, another one all keys. */
-static void readers_that_move_keep_their_pairs(void **state)
+/* Thread 100 reads certificates and hands them on to 101, which reads the keys. */
+static void move(struct world *w)
 {
-	struct world *w = *state;
-	uint32_t first, second;
 	for (int i = 0; i < 2; i++) {
 		get(w, 100, FILE_CERT);
 		get(w, 101, FILE_PRIVKEY);
-	}
-	for (int i = 0; i < 100; i++) {
-		first = get(w, 100, FILE_CERT);
-		w->served++;
-		second = get(w, 100, FILE_FULLCHAIN);
-		w->served++;
-		assert_int_equal(get(w, 101, FILE_PRIVKEY), first);
-		w->served++;
-		assert_int_equal(get(w, 102, FILE_PRIVKEY), second);
-		assert_int_equal(get(w, 102, FILE_PRIVKEY), w->served);
 	}
 }
 
-static void reader_that_moves_back_keeps_its_own(void **state)
+static bool held(struct world *w, pid_t tid, enum file_kind kind)
+{
+	struct pairs_open o = request(w, tid, kind, w->served);
+	o.hold = true;
+	return pairs_open(w->pairs, &o) == PAIRS_HELD;
+}
+
+static void readers_that_move_keep_their_pairs(void **state)
 {
 	struct world *w = *state;
-	uint32_t first, second;
-	for (int i = 0; i < 2; i++) {
-		get(w, 100, FILE_CERT);
-		get(w, 101, FILE_PRIVKEY);
+	move(w);
+	for (int i = 0; i < 100; i++) {
+		uint32_t first = get(w, 100, FILE_CERT);
+		assert_int_equal(get(w, 101, FILE_FULLCHAIN), first);
+		w->served++;
+		/* Nobody begins a pair of the next one while these are on their way. */
+		assert_true(held(w, 102, FILE_CERT));
+		assert_int_equal(get(w, 103, FILE_CHAIN), first);
+		assert_int_equal(get(w, 101, FILE_PRIVKEY), first);
+		assert_true(held(w, 102, FILE_CERT));
+		assert_int_equal(get(w, 102, FILE_PRIVKEY), first);
+		assert_false(held(w, 102, FILE_CERT));
+		assert_int_equal(get(w, 104, FILE_PRIVKEY), w->served);
 	}
-	first = get(w, 100, FILE_CERT);
+}
+
+static void half_that_never_comes_holds_nobody_for_long(void **state)
+{
+	struct world *w = *state;
+	move(w);
+	get(w, 100, FILE_CERT);
 	w->served++;
-	second = get(w, 101, FILE_CERT);
+	assert_true(held(w, 101, FILE_CERT));
+	assert_int_equal(get(w, 101, FILE_CERT), w->served); /* its time is over */
+	assert_int_equal(get(w, 100, FILE_PRIVKEY), w->served);
+	get(w, 100, FILE_CERT);
 	w->served++;
-	assert_int_equal(get(w, 101, FILE_CHAIN), second);
-	assert_int_equal(get(w, 101, FILE_PRIVKEY), second);
-	assert_int_equal(get(w, 102, FILE_PRIVKEY), first);
+	w->now_ms += PAIRS_MS;
+	assert_false(held(w, 101, FILE_CERT));
+}
+
+static void readers_that_stay_are_never_held(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 100; i++) {
+		uint32_t first = get(w, 100, FILE_CERT);
+		uint32_t other = get(w, 101, FILE_PRIVKEY);
+		w->served++;
+		assert_false(held(w, 102, FILE_CERT)); /* a monitor */
+		assert_int_equal(get(w, 100, FILE_PRIVKEY), first);
+		assert_int_equal(get(w, 101, FILE_CERT), other);
+	}
 }
 
 static void groups_do_not_meet(void **state)
 {
 	struct world *w = *state;
-	for (int i = 0; i < 3; i++) {
-		get(w, 100, FILE_CERT);
-		get(w, 101, FILE_PRIVKEY);
-	}
+	move(w);
 	get(w, 100, FILE_CERT);
 	w->served++;
 	assert_int_equal(get(w, 200, FILE_PRIVKEY), w->served);
@@ -323,7 +345,8 @@ int main(void)
 	    T(worker_that_was_replaced_goes_on_with_pairs),
 	    T(table_of_another_version_is_begun_anew),
 	    T(readers_that_move_keep_their_pairs),
-	    T(reader_that_moves_back_keeps_its_own),
+	    T(half_that_never_comes_holds_nobody_for_long),
+	    T(readers_that_stay_are_never_held),
 	    T(groups_do_not_meet),
 	    T(tables_are_bounded),
 	    T(thread_that_cannot_be_seen_opens_what_it_found),
