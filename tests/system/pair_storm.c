@@ -38,6 +38,7 @@
 #define KNOWN_MAX 4096
 #define MOVERS    8u
 #define BASKET    256u
+#define WARM_UP   256u
 
 /* Shared by all processes. */
 struct tally {
@@ -340,6 +341,9 @@ static void rotate(void)
 		if (!pair || !slurp(path, &pair[i]))
 			die(path);
 	}
+	/* What a process does with its readers shows only once it has done it. */
+	while (tally->pairs < WARM_UP && !tally->end)
+		sched_yield();
 	clock_gettime(CLOCK_MONOTONIC, &next);
 	while (!tally->end) {
 		put(&pair[(tally->written + 1) % count]);
