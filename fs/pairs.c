@@ -17,6 +17,7 @@
 #define GROUP_SETS    256u
 #define MOVING_SETS   256u
 #define RETRY_MS      60000 /* an OPEN after an ESTALE comes at once, or never */
+#define AGAIN_MS      1000
 #define THREAD_MS     10000 /* a thread's number may have another owner by then */
 
 enum { CERT = 1, KEY = 2, CHAIN = 4, HALVES = CERT | KEY };
@@ -285,6 +286,30 @@ uint32_t pairs_open_anew(struct pairs *p, const struct pairs_open *o)
 	struct reader *r = reader_get(p, (uint32_t)o->tid, o->number);
 	begin(r, o, kinds_bits(o->kind));
 	return answer(r, o, o->served);
+}
+
+uint32_t pairs_walk(struct pairs *p, const struct pairs_open *o)
+{
+	unsigned bits = kinds_bits(o->kind);
+	if (o->tid <= 0 || !bits)
+		return o->served;
+	struct reader *r = reader_get(p, (uint32_t)o->tid, o->number);
+	/* fs/fuse/dir.c, fuse_dentry_revalidate: an entry that names another inode now is
+	 * dropped, and the name is looked up once more. */
+	if (r->promised && r->unique == bits && o->now_ms - r->promised_ms < AGAIN_MS) {
+		r->promised = 0;
+		return r->answer;
+	}
+	bool complete = (r->have & HALVES) == HALVES && r->have & bits;
+	if (!r->have || complete || o->now_ms - r->began_ms >= PAIRS_MS)
+		begin(r, o, bits);
+	else
+		r->have |= bits;
+	r->answer = r->gen;
+	r->promised = o->asked && o->asked != r->gen ? r->gen : 0;
+	r->promised_ms = o->now_ms;
+	r->unique = bits; /* which name it was */
+	return r->gen;
 }
 
 uint32_t pairs_lookup(const struct pairs *p, pid_t tid, uint32_t number, uint32_t served,

@@ -72,6 +72,12 @@ struct pairs_open {
 uint32_t pairs_open(struct pairs *p, const struct pairs_open *o);
 /* The same when what pairs_open() said is not to be had any more: the pair begins anew. */
 uint32_t pairs_open_anew(struct pairs *p, const struct pairs_open *o);
+/* For a mount that knows no OPEN: the generation that the LOOKUP `o` of a name is answered
+ * with. The first name looked up begins a pair, which is complete once certificate and key
+ * have been; `o->asked` is what the kernel's entry of the name says now (0: not known): when
+ * the answer differs, the same walk of the path brings a second LOOKUP, which gets the
+ * same. Never holds. */
+uint32_t pairs_walk(struct pairs *p, const struct pairs_open *o);
 /* The generation that a LOOKUP by thread `tid` is answered with: what was reserved for it,
  * else `served`. */
 uint32_t pairs_lookup(const struct pairs *p, pid_t tid, uint32_t number, uint32_t served,

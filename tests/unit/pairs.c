@@ -329,6 +329,61 @@ static void thread_group_is_read_from_proc(void **state)
 	assert_int_equal(pairs_thread_group(0x7fffffff), 0x7fffffff);
 }
 
+/* open(2) on a mount without OPEN: `entry` is what the kernel's entry says. */
+static uint32_t walk(struct world *w, pid_t tid, enum file_kind kind, uint32_t *entry)
+{
+	struct pairs_open o = request(w, tid, kind, *entry);
+	uint32_t gen = pairs_walk(w->pairs, &o);
+	if (*entry && *entry != gen) {
+		o = request(w, tid, kind, *entry);
+		assert_int_equal(pairs_walk(w->pairs, &o), gen);
+	}
+	*entry = gen;
+	return gen;
+}
+
+static void walks_of_a_pair_find_one_generation(void **state)
+{
+	struct world *w = *state;
+	uint32_t entry[FILE_KINDS] = {0}, gen[2];
+	static const enum file_kind kinds[][2] = {{FILE_CERT, FILE_PRIVKEY},
+						  {FILE_PRIVKEY, FILE_CERT},
+						  {FILE_FULLCHAIN, FILE_PRIVKEY},
+						  {FILE_PRIVKEY, FILE_FULLCHAIN}};
+	for (int i = 0; i < 100; i++) {
+		const enum file_kind *a = kinds[i % 4], *b = kinds[(i + 1) % 4];
+		gen[0] = walk(w, 100, a[0], &entry[a[0]]);
+		assert_int_equal(gen[0], w->served);
+		w->served++;
+		gen[1] = walk(w, 101, b[0], &entry[b[0]]);
+		assert_int_equal(gen[1], w->served);
+		assert_int_equal(walk(w, 100, a[1], &entry[a[1]]), gen[0]);
+		assert_int_equal(walk(w, 101, b[1], &entry[b[1]]), gen[1]);
+	}
+}
+
+static void walks_to_one_half_are_behind_for_a_while_at_most(void **state)
+{
+	struct world *w = *state;
+	uint32_t entry = 0, first = walk(w, 100, FILE_CERT, &entry);
+	w->served++;
+	assert_int_equal(walk(w, 100, FILE_CERT, &entry), first);
+	w->now_ms += PAIRS_MS;
+	assert_int_equal(walk(w, 100, FILE_CERT, &entry), w->served);
+}
+
+static void walk_to_the_chain_belongs_to_the_pair(void **state)
+{
+	struct world *w = *state;
+	uint32_t entry[FILE_KINDS] = {0};
+	uint32_t first = walk(w, 100, FILE_CERT, &entry[FILE_CERT]);
+	walk(w, 100, FILE_PRIVKEY, &entry[FILE_PRIVKEY]);
+	w->served++;
+	assert_int_equal(walk(w, 100, FILE_CHAIN, &entry[FILE_CHAIN]), first);
+	assert_int_equal(walk(w, 100, FILE_CERT, &entry[FILE_CERT]), w->served);
+	assert_int_equal(walk(w, 0, FILE_COMBINED, &entry[FILE_COMBINED]), w->served);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -351,6 +406,9 @@ int main(void)
 	    T(tables_are_bounded),
 	    T(thread_that_cannot_be_seen_opens_what_it_found),
 	    T(thread_group_is_read_from_proc),
+	    T(walks_of_a_pair_find_one_generation),
+	    T(walks_to_one_half_are_behind_for_a_while_at_most),
+	    T(walk_to_the_chain_belongs_to_the_pair),
 	};
 	return cmocka_run_group_tests_name("pairs", tests, NULL, NULL);
 }
