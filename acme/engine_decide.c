@@ -158,7 +158,7 @@ int engine_serves_in(struct txn *txn, const struct domain *d, int64_t now_s,
 		 "generation %u of %s serves (%s, until %s)", (unsigned int)c.served,
 		 d->name.text, source_name(g.source), until);
 	out->served = true;
-	rc = changed_mark(txn, d->number, &serial, err);
+	rc = changed_mark(txn, d->number, 0, &serial, err);
 	if (rc)
 		return rc;
 	return event_add(txn, EVENT_SERVES, d->number, now_s, err, "%s", out->line);

@@ -86,7 +86,7 @@ static int do_mkdir(struct item *item, struct txn *txn, struct error *err)
 	if (r == 0)
 		r = work_touch_in(item->fs, txn, &d, now_s, err);
 	if (r == 0)
-		r = changed_mark(txn, d.number, &item->serial_changed, err);
+		r = changed_mark(txn, d.number, 0, &item->serial_changed, err);
 	if (r == 0)
 		item->changed = d.number;
 	return r;
@@ -125,7 +125,7 @@ static int do_rmdir(struct item *item, struct txn *txn, struct error *err)
 	if (r == 0)
 		r = work_touch_in(item->fs, txn, &d, now_s, err);
 	if (r == 0)
-		r = changed_mark(txn, d.number, &item->serial_changed, err);
+		r = changed_mark(txn, d.number, 0, &item->serial_changed, err);
 	if (r == 0) {
 		item->changed = d.number;
 		scratch_drop(item->fs->scratch, d.number);
@@ -226,7 +226,7 @@ static int do_symlink(struct item *item, struct txn *txn, struct error *err)
 	if (r == 0)
 		r = engine_touch_in(txn, item->target, now_s, err);
 	if (r == 0)
-		r = changed_mark(txn, item->target, &item->serial_changed, err);
+		r = changed_mark(txn, item->target, 0, &item->serial_changed, err);
 	item->changed = item->target;
 	return r;
 }

@@ -30,7 +30,7 @@ int64_t fs_now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static void on_init(void *userdata, struct fuse_conn_info *conn)
+void device_init(void *userdata, struct fuse_conn_info *conn)
 {
 	(void)userdata;
 	conn->max_write = SLOT_MAX_WRITE;
@@ -39,15 +39,14 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
 	conn->want &= ~(unsigned)(FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ);
 }
 
-static void on_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+void device_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 {
 	(void)ino;
 	(void)nlookup;
 	fuse_reply_none(req); /* node ids say themselves what they mean */
 }
 
-static void on_forget_multi(fuse_req_t req, size_t count,
-			    struct fuse_forget_data *forgets)
+void device_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
 	(void)count;
 	(void)forgets;
@@ -75,11 +74,11 @@ static void on_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 
 /* getxattr and its kin are left out: libfuse answers ENOSYS and the kernel asks no more.
  */
-static const struct fuse_lowlevel_ops operations = {
-    .init = on_init,
+const struct fuse_lowlevel_ops device_operations = {
+    .init = device_init,
     .lookup = tree_lookup,
-    .forget = on_forget,
-    .forget_multi = on_forget_multi,
+    .forget = device_forget,
+    .forget_multi = device_forget_multi,
     .getattr = tree_getattr,
     .setattr = change_setattr,
     .readlink = tree_readlink,
@@ -127,7 +126,8 @@ int device_open(struct fs *fs, struct error *err)
 	const void *init = slots_init(fs->slots, &size);
 	if (!init || size == 0)
 		return error_set(err, EPROTO, "the kernel's FUSE_INIT is missing");
-	fs->session = fuse_session_new(&args, &operations, sizeof(operations), fs);
+	fs->session =
+	    fuse_session_new(&args, fs->operations, sizeof(*fs->operations), fs);
 	fuse_opt_free_args(&args);
 	snprintf(path, sizeof(path), "/dev/fd/%d", fs->fuse_fd);
 	if (!fs->session || fuse_session_mount(fs->session, path) != 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
-/* device: the thread that reads requests from /dev/fuse.
+/* device: the thread that reads requests from /dev/fuse, one a connection.
  *
  * It answers at once all that needs no disk, never blocks on anything but the device, and
  * hands the rest to the store thread. Each request is read straight into the big slot
@@ -9,6 +9,13 @@
 #define CERTFS_FS_DEVICE_H
 
 #include "fs/fs.h"
+
+/* Those of the read-write mount, for fs.operations. */
+extern const struct fuse_lowlevel_ops device_operations;
+/* Handlers that every connection has. */
+void device_init(void *userdata, struct fuse_conn_info *conn);
+void device_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup);
+void device_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
 
 /* The libfuse session on a connection that somebody else mounted: fed the kernel's FUSE_INIT
  * from the slots. */

@@ -2,8 +2,9 @@
 /* Copyright (C) 2026 The certfs authors */
 /* fs: what the parts of the fs worker share.
  *
- * One context, made by worker.c and passed to all. The device thread owns handles, pairs and
- * the session's reading side; the store thread owns all writes to the store and the engine;
+ * One context a connection, made by worker.c and passed to all: that of the read-write mount,
+ * and a copy of it, with slots, session and pairs of its own, for each read-only mount
+ * (further.h). The device thread owns handles, pairs and the session's reading side; the store thread owns all writes to the store and the engine;
  * the threads of notifications and of pages own nothing. Replies may come from any of them (libfuse allows that). */
 #ifndef CERTFS_FS_FS_H
 #define CERTFS_FS_FS_H
@@ -24,6 +25,7 @@ struct work;   /* work.h */
 struct notify; /* notify.h */
 struct pages;  /* pages.h */
 struct held;   /* held.h */
+struct further; /* further.h */
 
 struct fs {
 	const struct config *cfg;
@@ -50,6 +52,9 @@ struct fs {
 	bool hold;               /* an OPEN may be held */
 	bool replaying;          /* it was taken over from a dead worker */
 	struct held *held;       /* held.h */
+	struct further *further; /* the read-only mounts */
+	bool read_only;          /* this is one of them */
+	const struct fuse_lowlevel_ops *operations;
 };
 
 #define FS_TIMEOUT 86400.0 /* entries and attributes: a change invalidates what it touched */

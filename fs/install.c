@@ -169,7 +169,7 @@ static int keep_waiting(struct making *m, struct item *item, struct txn *txn,
 		r = domain_put(txn, &m->domain, err);
 	item->changed = item->number;
 	if (r == 0 && item->mode != OWNER_KEEP)
-		r = changed_mark(txn, item->number, &item->serial_changed, err);
+		r = changed_mark(txn, item->number, 0, &item->serial_changed, err);
 	return r;
 }
 
@@ -208,7 +208,7 @@ static int note_served(struct making *m, struct item *item, struct txn *txn, uin
 	int64_t until_s;
 	int r = current_choose(txn, item->number, m->now_s, &changed, &until_s, err);
 	if (r == 0)
-		r = changed_mark(txn, item->number, &item->serial_changed, err);
+		r = changed_mark(txn, item->number, 0, &item->serial_changed, err);
 	item->changed = item->number;
 	item->served_changed = changed;
 	m->domain.refused[0] = '\0';
@@ -280,7 +280,7 @@ static int keep_again(struct making *m, struct item *item, struct txn *txn,
 		r = waiting_drop(txn, item->number, err);
 	/* The kernel keeps the attributes that it has until it is told. */
 	if (r == 0)
-		r = changed_mark(txn, item->number, &item->serial_changed, err);
+		r = changed_mark(txn, item->number, 0, &item->serial_changed, err);
 	return r;
 }
 

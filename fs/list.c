@@ -75,6 +75,8 @@ static void list_domain(struct listing *l, uint32_t number, off_t off)
 		if (!add(l, file_name[off],
 			 node_file(number, c.served, (enum file_kind)off), off + 1))
 			return;
+	if (l->fs->read_only)
+		return;
 	for (; off < FILE_KINDS + page_count; off++) {
 		size_t i = (size_t)(off - FILE_KINDS);
 		if (!add(l, pages[i].name, node_id(number, 0, pages[i].kind), off + 1))

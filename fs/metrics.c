@@ -233,6 +233,24 @@ static void write_slots(FILE *out, struct slots *slots)
 			atomic_load(slots_starts(slots, (enum slots_worker)i)));
 }
 
+/* By the order in which they were mounted. */
+static void write_readonly(FILE *out, const struct status_context *ctx)
+{
+	if (ctx->readonly_count == 0)
+		return;
+	write_family(out, "certfs_readonly_requests_total", "counter",
+		     "FUSE requests of the read-only mounts by operation.");
+	for (size_t at = 0; at < ctx->readonly_count; at++)
+		for (uint32_t i = 0; i < SLOTS_OPCODES; i++)
+			if (operation_name[i])
+				fprintf(
+				    out,
+				    "certfs_readonly_requests_total{mount=\"%zu\","
+				    "operation=\"%s\"} %" PRIu64 "\n",
+				    at, operation_name[i],
+				    atomic_load(slots_requests(ctx->readonly[at], i)));
+}
+
 static void write_store(FILE *out, const struct status_context *ctx, struct txn *txn)
 {
 	write_family(out, "certfs_orders_in_flight", "gauge",
@@ -266,6 +284,7 @@ int metrics_write(FILE *out, const struct status_context *ctx, struct txn *txn,
 	write_domains(out, &g);
 	write_dates(out, &g);
 	write_slots(out, ctx->slots);
+	write_readonly(out, ctx);
 	write_store(out, ctx, txn);
 out:
 	for (size_t i = 0; i < FAMILIES; i++)

@@ -2,6 +2,8 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "fs/notify.h"
 
+#include "fs/further.h"
+#include "store/changed.h"
 #include "store/domain.h"
 
 #include <errno.h>
@@ -40,13 +42,17 @@ static void tell(struct fs *fs, uint32_t number)
 	struct txn *txn;
 	char combined[NAME_MAX_TEXT + 8];
 	uint64_t dir = node_dir(number);
+	uint32_t before = 0;
 	for (int kind = 0; kind < FILE_KINDS; kind++)
 		forget_name(fs, dir, file_name[kind]);
 	fuse_lowlevel_notify_inval_inode(fs->session, dir, -1, 0);
 	if (db_read_begin(fs->db, &txn, &err) < 0)
 		return;
-	int r = domain_get(txn, number, &d, &err);
+	int r = changed_before(txn, number, &before, &err);
+	if (r == 0)
+		r = domain_get(txn, number, &d, &err);
 	db_read_end(txn);
+	further_tell(fs->further, number, before);
 	if (r < 0)
 		return;
 	snprintf(combined, sizeof(combined), "%s.pem", d.name.text);

@@ -3,6 +3,7 @@
 #include "fs/rotation.h"
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 
 #define ROTATIONS_VERSION 1u
@@ -93,16 +94,25 @@ enum rotation_step rotation_of(struct rotations *rs, uint32_t number, int64_t no
 	return now_ms < switch_ms(r) ? ROTATION_ARMED : ROTATION_SWITCHED;
 }
 
-uint32_t rotation_entry(struct rotations *rs, uint32_t number, enum file_kind kind,
-			uint32_t gen)
+static uint32_t *entry_of(struct rotations *rs, uint32_t number, enum file_kind kind)
 {
 	struct rotation *set = set_of(rs, number);
-	for (unsigned i = 0; i < WAYS; i++) {
-		if (set[i].number != number)
-			continue;
-		uint32_t last = set[i].entry[kind];
-		set[i].entry[kind] = gen;
-		return last;
-	}
-	return 0;
+	for (unsigned i = 0; i < WAYS; i++)
+		if (set[i].number == number)
+			return &set[i].entry[kind];
+	return NULL;
+}
+
+uint32_t rotation_entry(struct rotations *rs, uint32_t number, enum file_kind kind)
+{
+	const uint32_t *entry = entry_of(rs, number, kind);
+	return entry ? *entry : 0;
+}
+
+void rotation_set_entry(struct rotations *rs, uint32_t number, enum file_kind kind,
+			uint32_t gen)
+{
+	uint32_t *entry = entry_of(rs, number, kind);
+	if (entry)
+		*entry = gen;
 }

@@ -41,9 +41,10 @@ enum rotation_step { ROTATION_NONE, ROTATION_ARMED, ROTATION_SWITCHED };
 enum rotation_step rotation_of(struct rotations *rs, uint32_t number, int64_t now_ms,
 			       uint32_t *before);
 
-/* The generation that the kernel's entry for a name was last given, and notes what it is
- * given now; 0: not known. Only while the domain is armed or switched. */
-uint32_t rotation_entry(struct rotations *rs, uint32_t number, enum file_kind kind,
+/* The generation that the kernel's entry for a name was last given, 0: not known; and what it
+ * is given now. Only while the domain is armed or switched. */
+uint32_t rotation_entry(struct rotations *rs, uint32_t number, enum file_kind kind);
+void rotation_set_entry(struct rotations *rs, uint32_t number, enum file_kind kind,
 			uint32_t gen);
 
 #endif

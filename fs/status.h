@@ -29,6 +29,8 @@ struct status_context {
 	const char *mountpoint;        /* for metrics; NULL: /etc/certs */
 	int64_t now_s;
 	struct slots *slots; /* for metrics; may be NULL */
+	struct slots *const *readonly; /* the same of the read-only mounts */
+	size_t readonly_count;
 	/* For metrics: db_usage() before the transaction began, since it may not be
 	 * called inside of one; all 0: left out. */
 	struct db_usage usage;

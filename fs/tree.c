@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "fs/tree.h"
 
+#include "fs/further.h"
 #include "store/generation.h"
 #include "store/order.h"
 
@@ -31,7 +32,12 @@ static int render(struct fs *fs, struct txn *txn, const struct node *node,
 	char *text = NULL;
 	size_t size = 0;
 	int r;
+	struct slots *readonly[FURTHER_MAX];
+	for (size_t i = 0; i < further_count(fs->further); i++)
+		readonly[i] = further_slots(fs->further, i);
 	struct status_context ctx = {.cfg = fs->cfg,
+				     .readonly = readonly,
+				     .readonly_count = further_count(fs->further),
 				     .defaults = fs->defaults,
 				     .mountpoint = fs->mountpoint,
 				     .now_s = clock_now_s(fs->clk),

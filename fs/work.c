@@ -66,6 +66,12 @@ bool work_stopping(const struct work *w)
 	return w->stopping;
 }
 
+void work_stop(struct work *w)
+{
+	w->stopping = true;
+	eventfd_write(w->stop_fd, 1);
+}
+
 static size_t take_small(struct fs *fs, uint64_t unique)
 {
 	struct work *w = fs->work;
@@ -373,8 +379,7 @@ static void *loop(void *arg)
 		if (fds[0].revents)
 			eventfd_read(w->wake_fd, &woken);
 		if (fds[1].revents) {
-			w->stopping = true;
-			eventfd_write(w->stop_fd, 1);
+			work_stop(w);
 		}
 		if (fds[2].revents)
 			clock_refresh(w->fs->clk, w->fs->lg);

@@ -56,6 +56,8 @@ int work_begin(struct fs *fs, struct error *err);
 /* Wakes when SIGTERM came: the device thread polls it. */
 int work_stop_fd(const struct work *work);
 bool work_stopping(const struct work *work);
+/* Has the device threads end as SIGTERM does. */
+void work_stop(struct work *work);
 /* Ends the thread once its queue is empty. */
 void work_finish(struct work *work);
 void work_close(struct work *work);

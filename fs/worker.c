@@ -102,6 +102,8 @@ static int serve(struct fs *fs, const struct worker_options *o, struct error *er
 		r = pages_start(fs, err);
 	if (r == 0)
 		r = work_begin(fs, err);
+	if (r == 0)
+		r = further_start(fs->further, err);
 	if (r < 0)
 		return r;
 	device_replay(fs);
@@ -112,10 +114,15 @@ static int serve(struct fs *fs, const struct worker_options *o, struct error *er
 
 static void close_all(struct fs *fs, struct seal *seal, int signal_fd)
 {
+	if (fs->further) {
+		work_stop(fs->work);
+		further_finish(fs->further);
+	}
 	work_finish(fs->work);
 	notify_finish(fs->notify);
 	pages_finish(fs->pages);
 	work_close(fs->work);
+	further_close(fs->further);
 	if (fs->session)
 		fuse_session_destroy(fs->session);
 	scratch_free(fs->scratch);
@@ -136,7 +143,8 @@ int worker_run(const struct worker_options *o, struct error *err)
 			.mountpoint = o->mountpoint,
 			.lg = o->lg,
 			.fuse_fd = o->fuse_fd,
-			.key_gid = o->key_gid};
+			.key_gid = o->key_gid,
+			.operations = &device_operations};
 	struct seal *seal = NULL;
 	int signal_fd = -1;
 	int r = slots_map(&fs.slots, o->slots_fd, err);
@@ -150,6 +158,8 @@ int worker_run(const struct worker_options *o, struct error *err)
 		r = work_open(&fs, o->link_fd, signal_fd, err);
 	if (r == 0)
 		r = device_open(&fs, err);
+	if (r == 0)
+		r = further_open(&fs, o->further, o->further_count, err);
 	if (r == 0 && o->confine)
 		r = o->confine(o->confine_ctx, err);
 	if (r == 0)

@@ -4,12 +4,13 @@
  *
  * Holds: the connection (/dev/fuse), the slots, the store, all keys, its end of the link.
  * User: `fs-user`, which owns the store. Must never hold: the network, root. Threads:
- * device (device.h), store (work.h), notify (notify.h), pages (pages.h), and no others. It never makes a
+ * device (device.h, one a mount), store (work.h), notify (notify.h), pages (pages.h), and no others. It never makes a
  * system call on its own mount: a thread inside its own mount keeps a killed worker from
  * being reaped, and the supervisor waiting. */
 #ifndef CERTFS_FS_WORKER_H
 #define CERTFS_FS_WORKER_H
 
+#include "fs/further.h"
 #include "store/config.h"
 #include "store/error.h"
 #include "store/log.h"
@@ -21,6 +22,8 @@ struct worker_options {
 	const char *mountpoint; /* for what is shown; NULL: /etc/certs */
 	const struct log *lg;
 	int fuse_fd, slots_fd, link_fd, ready_fd;
+	const struct further_fds *further; /* the read-only mounts */
+	size_t further_count;
 	gid_t key_gid; /* cfg->key_group's id, looked up before root was given up */
 	/* Called once everything was opened: takes away the rest (confine_rest). */
 	int (*confine)(void *ctx, struct error *err);

@@ -11,8 +11,12 @@
 #include "store/db.h"
 
 /* Marks; `serial` is drawn from a counter, so that a mark set anew is not cleared by an older
- * notification. */
-int changed_mark(struct txn *txn, uint32_t number, uint64_t *serial, struct error *err);
+ * notification. `before` is the generation that was served until now, 0 when that did not
+ * change; of several changes the first one's is kept: it is what caches may still hold. */
+int changed_mark(struct txn *txn, uint32_t number, uint32_t before, uint64_t *serial,
+		 struct error *err);
+/* What was served before the changes that caches were not told of; 0: the same as now. */
+int changed_before(struct txn *txn, uint32_t number, uint32_t *before, struct error *err);
 /* Clears when the serial is still the same. */
 int changed_clear(struct txn *txn, uint32_t number, uint64_t serial, struct error *err);
 /* The first row with a number >= `from`. -ENOENT at the end. */

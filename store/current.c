@@ -146,7 +146,7 @@ int current_choose(struct txn *txn, uint32_t number, int64_t now_s, bool *change
 	struct generation newest[SOURCE_CUSTOM + 1];
 	struct current c;
 	uint64_t serial;
-	uint32_t chosen;
+	uint32_t chosen, before;
 	int rc = current_get(txn, number, &c, err);
 
 	*changed = false;
@@ -154,6 +154,7 @@ int current_choose(struct txn *txn, uint32_t number, int64_t now_s, bool *change
 		rc = newest_get(txn, number, &c, newest, err);
 	if (rc)
 		return rc;
+	before = c.served;
 	chosen = choose(newest, c.unheeded, now_s, until_s);
 	if (!chosen)
 		return error_set(err, EINVAL, "domain %u has no certificate at all",
@@ -165,7 +166,7 @@ int current_choose(struct txn *txn, uint32_t number, int64_t now_s, bool *change
 		c.staged = 0;
 	*changed = true;
 	rc = current_put(txn, number, &c, err);
-	return rc ? rc : changed_mark(txn, number, &serial, err);
+	return rc ? rc : changed_mark(txn, number, before, &serial, err);
 }
 
 /* The generation that `number` serves; its `gen` is 0 when it is not to be had. */

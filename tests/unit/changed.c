@@ -12,8 +12,8 @@ static int clear_old(struct txn *txn, void *arg, struct error *err)
 	uint32_t number;
 
 	(void)arg;
-	assert_ok(changed_mark(txn, 5, &first, err), err);
-	assert_ok(changed_mark(txn, 5, &second, err), err);
+	assert_ok(changed_mark(txn, 5, 0, &first, err), err);
+	assert_ok(changed_mark(txn, 5, 0, &second, err), err);
 	assert_true(second > first);
 	assert_ok(changed_clear(txn, 5, first, err), err);
 	assert_ok(changed_next(txn, 0, &number, &serial, err), err);
@@ -29,6 +29,31 @@ static void older_notification_clears_no_newer_mark(void **state)
 	in_update(*state, clear_old, NULL);
 }
 
+static int mark_before(struct txn *txn, void *arg, struct error *err)
+{
+	uint64_t serial;
+	uint32_t before;
+
+	(void)arg;
+	assert_ok(changed_before(txn, 5, &before, err), err);
+	assert_int_equal(before, 0);
+	assert_ok(changed_mark(txn, 5, 0, &serial, err), err);
+	assert_ok(changed_mark(txn, 5, 17, &serial, err), err);
+	assert_ok(changed_mark(txn, 5, 18, &serial, err), err);
+	assert_ok(changed_mark(txn, 5, 0, &serial, err), err);
+	assert_ok(changed_before(txn, 5, &before, err), err);
+	assert_int_equal(before, 17);
+	assert_ok(changed_clear(txn, 5, serial, err), err);
+	assert_ok(changed_before(txn, 5, &before, err), err);
+	assert_int_equal(before, 0);
+	return 0;
+}
+
+static void what_caches_may_hold_is_known_until_they_are_told(void **state)
+{
+	in_update(*state, mark_before, NULL);
+}
+
 static int walk(struct txn *txn, void *arg, struct error *err)
 {
 	static const uint32_t numbers[] = {0, 3, 300, UINT32_MAX};
@@ -37,7 +62,7 @@ static int walk(struct txn *txn, void *arg, struct error *err)
 
 	(void)arg;
 	for (size_t i = 4; i-- > 0;)
-		assert_ok(changed_mark(txn, numbers[i], &serial, err), err);
+		assert_ok(changed_mark(txn, numbers[i], 0, &serial, err), err);
 	for (size_t i = 0; i < 4; i++) {
 		assert_ok(changed_next(txn, from, &number, &serial, err), err);
 		assert_int_equal(number, numbers[i]);
@@ -58,6 +83,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    store_test(older_notification_clears_no_newer_mark),
+	    store_test(what_caches_may_hold_is_known_until_they_are_told),
 	    store_test(rows_come_by_number_the_listing_first),
 	};
 

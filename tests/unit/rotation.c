@@ -97,11 +97,13 @@ static void worker_that_was_replaced_goes_on(void **state)
 static void entries_are_known_while_it_lasts(void **state)
 {
 	struct world *w = *state;
-	assert_int_equal(rotation_entry(w->rs, NUMBER, FILE_CERT, 3), 0);
+	rotation_set_entry(w->rs, NUMBER, FILE_CERT, 3);
+	assert_int_equal(rotation_entry(w->rs, NUMBER, FILE_CERT), 0);
 	rotation_begin(w->rs, NUMBER, 3, w->now_ms);
-	assert_int_equal(rotation_entry(w->rs, NUMBER, FILE_CERT, 3), 0);
-	assert_int_equal(rotation_entry(w->rs, NUMBER, FILE_CERT, 4), 3);
-	assert_int_equal(rotation_entry(w->rs, NUMBER, FILE_PRIVKEY, 4), 0);
+	assert_int_equal(rotation_entry(w->rs, NUMBER, FILE_CERT), 0);
+	rotation_set_entry(w->rs, NUMBER, FILE_CERT, 4);
+	assert_int_equal(rotation_entry(w->rs, NUMBER, FILE_CERT), 4);
+	assert_int_equal(rotation_entry(w->rs, NUMBER, FILE_PRIVKEY), 0);
 }
 
 static void table_is_bounded_and_full_places_are_used_again(void **state)
