@@ -86,10 +86,19 @@ int current_drop_custom(struct txn *txn, uint32_t number, struct error *err)
 	return current_put(txn, number, &c, err);
 }
 
+/* A clock that is behind the moment at which the generation was installed is wrong (it lost
+ * its battery, and nobody has set it yet): what was good then is no worse now. */
+static int64_t moment(const struct generation *g, int64_t now_s)
+{
+	return now_s > g->installed_s ? now_s : g->installed_s;
+}
+
 /* RFC 5280 §4.1.2.5: both ends are within the period. */
 static bool is_valid(const struct generation *g, int64_t now_s)
 {
-	return g->info.not_before_s <= now_s && now_s <= g->info.not_after_s;
+	int64_t at_s = moment(g, now_s);
+
+	return g->info.not_before_s <= at_s && at_s <= g->info.not_after_s;
 }
 
 static bool is_over(const struct generation *g, int64_t now_s)
