@@ -3,11 +3,13 @@
 #include "fs/change.h"
 
 #include "acme/engine.h"
+#include "fs/further.h"
 #include "fs/install.h"
 #include "fs/tree.h"
 #include "store/changed.h"
 #include "store/event.h"
 #include "store/generation.h"
+#include "store/waiting.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,9 +82,9 @@ static int do_mkdir(struct item *item, struct txn *txn, struct error *err)
 		r = generation_fallback(txn, d.number, now_s, item->fs->cfg->keep,
 					&changed, &until_s, err);
 	if (r == 0)
-		r = event_add(txn, EVENT_INSTALLED, d.number, now_s, err,
-			      "%s was installed%s", name.text,
-			      back ? " again, with the certificates it had" : "");
+		r = item_event(item, txn, EVENT_INSTALLED, &d, err, "%s was installed%s",
+			       name.text,
+			       back ? " again, with the certificates it had" : "");
 	if (r == 0)
 		r = work_touch_in(item->fs, txn, &d, now_s, err);
 	if (r == 0)
@@ -120,8 +122,8 @@ static int do_rmdir(struct item *item, struct txn *txn, struct error *err)
 	if (r == 0)
 		r = domain_retire(txn, d.number, now_s, err);
 	if (r == 0)
-		r = event_add(txn, EVENT_RETIRED, d.number, now_s, err,
-			      "%s was removed; its certificates are kept", item->name);
+		r = item_event(item, txn, EVENT_RETIRED, &d, err,
+			       "%s was removed; its certificates are kept", d.name.text);
 	if (r == 0)
 		r = work_touch_in(item->fs, txn, &d, now_s, err);
 	if (r == 0)
@@ -156,6 +158,11 @@ static int do_unalias(struct item *item, struct txn *txn, struct error *err)
 		r = domain_unalias(txn, d.number, now_s, err);
 	if (r == 0)
 		r = engine_touch_in(txn, d.target, now_s, err);
+	if (r == 0)
+		r = changed_mark(txn, d.number, 0, &item->serial_changed, err);
+	item->changed = d.number;
+	if (r == 0)
+		item_line(item, &d, "%s is an alias no more", d.name.text);
 	return r;
 }
 
@@ -167,7 +174,9 @@ static int do_remove_custom(struct item *item, struct txn *txn, struct error *er
 	struct current c;
 	struct domain d;
 	int64_t now_s = clock_now_s(item->fs->clk);
-	int r = current_get(txn, item->number, &c, err);
+	int r = waiting_drop_file(txn, item->number, item->kind, err);
+	if (r == 0)
+		r = current_get(txn, item->number, &c, err);
 	if (r < 0 || c.newest[SOURCE_CUSTOM] == 0)
 		return r; /* nothing to take away: `rm -r DIR` means rmdir */
 	r = domain_get(txn, item->number, &d, err);
@@ -175,6 +184,12 @@ static int do_remove_custom(struct item *item, struct txn *txn, struct error *er
 		d.remove_custom_s = now_s + ENGINE_REMOVAL_S;
 		r = domain_put(txn, &d, err);
 	}
+	if (r == 0)
+		item_line(
+		    item, &d,
+		    "%s was unlinked: the custom certificate is taken away in %d s, "
+		    "unless it is written anew",
+		    item->name, ENGINE_REMOVAL_S);
 	if (r == 0)
 		r = engine_touch_in(txn, item->number, now_s, err);
 	return r;
@@ -203,6 +218,7 @@ void change_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (!item)
 		return;
 	item->number = number;
+	item->kind = file_kind_of(name);
 	work_submit(item);
 }
 
@@ -221,8 +237,8 @@ static int do_symlink(struct item *item, struct txn *txn, struct error *err)
 		r = generation_fallback(txn, item->target, now_s, item->fs->cfg->keep,
 					&changed, &until_s, err);
 	if (r == 0)
-		r = event_add(txn, EVENT_INSTALLED, item->target, now_s, err,
-			      "%s is an alias of %s", name.text, target.name.text);
+		r = item_event(item, txn, EVENT_INSTALLED, &target, err,
+			       "%s is an alias of %s", name.text, target.name.text);
 	if (r == 0)
 		r = engine_touch_in(txn, item->target, now_s, err);
 	if (r == 0)
@@ -324,10 +340,10 @@ void change_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 	rename_scratch(req, number, name, new_name);
 }
 
-static void apply_owner(struct owner *o, const struct item *item)
+static void apply_owner(struct owner *o, const struct item *item, uint32_t mode)
 {
 	if (item->set & FUSE_SET_ATTR_MODE)
-		o->mode = item->mode & 07777;
+		o->mode = mode;
 	if (item->set & FUSE_SET_ATTR_UID)
 		o->uid = item->uid;
 	if (item->set & FUSE_SET_ATTR_GID)
@@ -343,14 +359,24 @@ static int do_setattr(struct item *item, struct txn *txn, struct error *err)
 		return error_set(err, ESTALE, "node is unknown");
 	int r = domain_get(txn, n.number, &d, err);
 	if (r == 0 && n.kind == NODE_DIR) {
-		apply_owner(&d.dir, item);
-		return domain_put(txn, &d, err);
+		apply_owner(&d.dir, item, item->mode & 07777);
+		item->changed = d.number;
+		r = changed_mark(txn, d.number, 0, &item->serial_changed, err);
+		return r ? r : domain_put(txn, &d, err);
 	}
 	if (r == 0)
 		r = current_get(txn, n.number, &c, err);
 	if (r < 0)
 		return r;
-	apply_owner(&d.file[n.index], item);
+	apply_owner(&d.file[n.index], item,
+		    file_mode((enum file_kind)n.index, item->mode));
+	if (item->set & FUSE_SET_ATTR_MODE &&
+	    d.file[n.index].mode != (item->mode & 07777))
+		item_line(
+		    item, &d,
+		    "%s holds a key, which is never for everybody: its mode is %04o "
+		    "instead of %04o",
+		    file_name[n.index], d.file[n.index].mode, item->mode & 07777);
 	int now = FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
 	bool touch = (item->set & now) == now;
 	bool managed = !c.newest[SOURCE_CUSTOM];
@@ -365,6 +391,10 @@ static int do_setattr(struct item *item, struct txn *txn, struct error *err)
 	/* engine_renew_in() wrote the row itself */
 	if (r == 0 && (!touch || !managed))
 		r = domain_put(txn, &d, err);
+	/* The kernel knows it of the mount at which it was set. */
+	if (r == 0 && further_count(item->fs->further) > 0)
+		r = changed_mark(txn, d.number, 0, &item->serial_changed, err);
+	item->changed = d.number;
 	return r;
 }
 

@@ -121,6 +121,7 @@ static int open_for_write(fuse_req_t req, struct txn *txn, const struct node *n,
 	gone_forget(&fs->gone, fuse_req_ctx(req)->pid, n->number,
 		    (enum file_kind)n->index);
 	h->writing = true;
+	h->emptied = fi->flags & O_TRUNC;
 	h->number = n->number;
 	h->kind = (enum file_kind)n->index;
 	h->opener = fuse_req_ctx(req)->pid;
@@ -403,6 +404,7 @@ static void submit_unfinished(struct fs *fs, const struct handle *h)
 		return;
 	item->number = h->number;
 	item->kind = h->kind;
+	item->size = h->emptied ? 0 : secret_size(h->content);
 	work_submit(item);
 }
 
@@ -453,7 +455,8 @@ void file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs *fs = fs_of(req);
 	struct handle *h = fi->fh ? handle_find(fs->handles, fi->fh) : NULL;
 	(void)ino;
-	if (h && h->writing && h->dirty && h->content && !blank(h->content))
+	bool half = h && h->writing && h->dirty && h->content && !blank(h->content);
+	if (half || (h && h->writing && h->emptied))
 		submit_unfinished(fs, h);
 	handle_close(fs->handles, fi->fh);
 	fuse_reply_err(req, 0);

@@ -153,5 +153,6 @@ int handle_write(struct handle *h, const void *data, size_t size, uint64_t offse
 		return r;
 	memcpy(secret_room(h->content) + offset, data, size);
 	h->dirty = true;
+	h->emptied = false;
 	return 0;
 }

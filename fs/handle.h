@@ -26,6 +26,7 @@ struct handle {
 	enum file_kind kind;   /* of a write handle */
 	bool writing;
 	bool dirty;            /* written since the last FLUSH that took effect */
+	bool emptied;          /* opened with O_TRUNC, and nothing was written yet */
 	pid_t opener;
 	uint32_t uid;
 	struct secret *content;

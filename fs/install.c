@@ -140,7 +140,7 @@ static void note_attributes(struct making *m, const struct item *item, uint32_t 
 {
 	struct domain *d = &m->domain;
 	if (item->mode != OWNER_KEEP)
-		d->file[item->kind].mode = item->mode & 07777;
+		d->file[item->kind].mode = file_mode(item->kind, item->mode);
 	if (gen && d->times_gen != gen) {
 		d->times_gen = gen;
 		memcpy(d->mtime_s, m->waiting.mtime_s, sizeof(d->mtime_s));
@@ -167,6 +167,9 @@ static int keep_waiting(struct making *m, struct item *item, struct txn *txn,
 	m->domain.refused[0] = '\0';
 	if (r == 0)
 		r = domain_put(txn, &m->domain, err);
+	item_line(item, &m->domain, "%s was written by uid %u and waits for %s",
+		  file_name[item->kind], item->uid,
+		  item->kind == FILE_PRIVKEY ? "its certificate" : "its key");
 	item->changed = item->number;
 	if (r == 0 && item->mode != OWNER_KEEP)
 		r = changed_mark(txn, item->number, 0, &item->serial_changed, err);
@@ -220,10 +223,10 @@ static int note_served(struct making *m, struct item *item, struct txn *txn, uin
 	if (r == 0)
 		r = waiting_drop(txn, item->number, err);
 	if (r == 0)
-		r = event_add(
-		    txn, EVENT_CUSTOM, item->number, m->now_s, err,
-		    "generation %u, a custom certificate, was installed by uid %u", gen,
-		    item->uid);
+		r = item_event(item, txn, EVENT_CUSTOM, &m->domain, err,
+			       "generation %u, a custom certificate, was installed by "
+			       "uid %u",
+			       gen, item->uid);
 	if (r == 0)
 		r = work_touch_in(item->fs, txn, &m->domain, m->now_s, err);
 	return r;
@@ -319,6 +322,7 @@ int install_run(struct item *item, struct txn *txn, struct error *err)
 	if (r == 0)
 		r = complete(m, item) ? install(m, item, txn, err)
 				      : keep_waiting(m, item, txn, err);
+	snprintf(item->domain, sizeof(item->domain), "%s", m->domain.name.text);
 	if (r < 0)
 		error_context(err, "%s of %s", file_name[item->kind],
 			      m->domain.name.text[0] ? m->domain.name.text
@@ -356,8 +360,11 @@ int install_unfinished(struct item *item, struct txn *txn, struct error *err)
 {
 	char why[200];
 	snprintf(why, sizeof(why),
-		 "%s was left unfinished by its writer and is discarded: write it again, "
-		 "whole",
+		 item->size > 0
+		     ? "%s was left unfinished by its writer and is discarded: write it "
+		       "again, whole"
+		     : "%s was emptied, which changes nothing: write it whole, or take a "
+		       "custom certificate away with rm",
 		 file_name[item->kind]);
 	int r = note_refusal(item, txn, why, err);
 	if (r == 0)

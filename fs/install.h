@@ -17,7 +17,8 @@
 int install_run(struct item *item, struct txn *txn, struct error *err);
 /* Notes why it was refused. */
 int install_refused(struct item *item, struct txn *txn, struct error *err);
-/* item->number, kind: notes that its last writer left it half written, which no close told. */
+/* item->number, kind, size: notes that its last writer left it half written, or empty, which no
+ * close told. */
 int install_unfinished(struct item *item, struct txn *txn, struct error *err);
 
 #endif

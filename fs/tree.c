@@ -130,6 +130,7 @@ static int file_attr(struct fs *fs, struct txn *txn, const struct node *n,
 		st->st_mtime = (time_t)d.mtime_s[kind];
 	if (history)
 		st->st_mode &= ~(mode_t)0222;
+	st->st_mode = (st->st_mode & S_IFMT) | file_mode(kind, st->st_mode & 07777);
 	set_size(st, g.size[kind]);
 	return 0;
 }
@@ -170,11 +171,15 @@ static int dir_attr(struct txn *txn, const struct node *n, struct stat *st,
 {
 	struct domain d;
 	struct generation g;
+	struct current c;
+	int64_t changed_s;
+	int r;
 	if (n->number == 0) {
-		set_mode(st, S_IFDIR, 0755, time(NULL));
-		return 0;
+		r = domain_listed_s(txn, &changed_s, err);
+		set_mode(st, S_IFDIR, 0755, changed_s);
+		return r;
 	}
-	int r = domain_get(txn, n->number, &d, err);
+	r = domain_get(txn, n->number, &d, err);
 	if (r == 0 && !d.installed)
 		r = error_set(err, ENOENT, "%s is not installed", d.name.text);
 	if (r == 0 && n->kind == NODE_HISTORY_DIR)
@@ -188,7 +193,12 @@ static int dir_attr(struct txn *txn, const struct node *n, struct stat *st,
 		set_size(st, r == 0 ? strlen(target.name.text) : 0);
 		return r;
 	}
-	set_mode(st, S_IFDIR, n->kind == NODE_DIR ? 0755 : 0555, d.changed_s);
+	changed_s = d.changed_s;
+	if (n->kind != NODE_HISTORY_DIR && current_get(txn, n->number, &c, err) == 0 &&
+	    generation_get(txn, n->number, c.served, &g, err) == 0 &&
+	    g.installed_s > changed_s)
+		changed_s = g.installed_s; /* as after `mv new cert.pem` in it */
+	set_mode(st, S_IFDIR, n->kind == NODE_DIR ? 0755 : 0555, changed_s);
 	set_owner(st, &d.dir, 0, 0);
 	if (n->kind != NODE_DIR)
 		st->st_mode &= ~(mode_t)0222;
@@ -221,8 +231,9 @@ int tree_attr(struct fs *fs, struct txn *txn, uint64_t id, struct stat *st,
 	} else {
 		/* .combined holds keys: its files say who may read them, its listing is
 		 * for all */
-		set_mode(st, S_IFDIR, 0555, clock_now_s(fs->clk));
-		r = 0;
+		int64_t changed_s;
+		r = domain_listed_s(txn, &changed_s, err);
+		set_mode(st, S_IFDIR, 0555, changed_s);
 	}
 	st->st_ino = node_ino(id);
 	return r;

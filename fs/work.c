@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -143,6 +145,32 @@ bool work_holds(struct work *w, size_t small)
 	return held;
 }
 
+static void line_set(struct item *item, const struct domain *d, const char *format,
+		     va_list args)
+{
+	vsnprintf(item->line, sizeof(item->line), format, args);
+	snprintf(item->domain, sizeof(item->domain), "%s", d->name.text);
+}
+
+void item_line(struct item *item, const struct domain *d, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	line_set(item, d, format, args);
+	va_end(args);
+}
+
+int item_event(struct item *item, struct txn *txn, enum event_kind kind,
+	       const struct domain *d, struct error *err, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	line_set(item, d, format, args);
+	va_end(args);
+	return event_add(txn, kind, d->number, clock_now_s(item->fs->clk), err, "%s",
+			 item->line);
+}
+
 void work_submit(struct item *item)
 {
 	struct work *w = item->fs->work;
@@ -215,6 +243,7 @@ static int run_item(struct item *item, struct txn *txn, struct error *err)
 	struct error ignored;
 	item->serial_changed = 0;
 	item->served_changed = false;
+	item->line[0] = '\0';
 	error_clear(&item->error);
 	if (item->replayed &&
 	    answered_get(txn, connection, item->unique, &before, &ignored) == 0) {
@@ -257,8 +286,11 @@ static int run_batch(struct txn *txn, void *arg, struct error *err)
 static void finish_item(struct item *item)
 {
 	struct fs *fs = item->fs;
+	const char *domain = item->domain[0] ? item->domain : NULL;
 	if (item->result < 0)
-		log_notice(fs->lg, NULL, "refused: %s", item->error.text);
+		log_notice(fs->lg, domain, "refused: %s", item->error.text);
+	else if (item->line[0])
+		log_notice(fs->lg, domain, "%s", item->line);
 	if (item->result == 0 && item->serial_changed) {
 		/* From here on the notify thread may have answered and freed it. */
 		bool later = item->notify_first;

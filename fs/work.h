@@ -11,6 +11,7 @@
 #define CERTFS_FS_WORK_H
 
 #include "fs/fs.h"
+#include "store/event.h"
 
 struct item;
 
@@ -48,7 +49,18 @@ struct item {
 	uint64_t serial_changed; /* of changed_mark(); 0: nothing to tell */
 	uint32_t changed;    /* the domain of it */
 	bool served_changed;
+	char line[300];          /* what happened, for the log; "": nothing to tell */
+	char domain[NAME_MAX_TEXT]; /* to whom, or to whom it was refused */
 };
+
+/* What the item does to `d`: told in the log once it is on disk, by item_event() also kept in
+ * the store. */
+void item_line(struct item *item, const struct domain *d, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+int item_event(struct item *item, struct txn *txn, enum event_kind kind,
+	       const struct domain *d, struct error *err, const char *format, ...)
+	__attribute__((format(printf, 6, 7)));
+
 
 /* Opens the engine; work_run() begins the thread, once confinement is in force. */
 int work_open(struct fs *fs, int link_fd, int signal_fd, struct error *err);

@@ -34,6 +34,11 @@ bool file_is_secret(enum file_kind kind)
 	return kind == FILE_PRIVKEY || kind == FILE_COMBINED;
 }
 
+uint32_t file_mode(enum file_kind kind, uint32_t mode)
+{
+	return mode & (file_is_secret(kind) ? 07770 : 07777);
+}
+
 static void number_key(unsigned char *key, uint32_t number)
 {
 	struct enc e;
@@ -217,6 +222,38 @@ static int number_draw(struct txn *txn, const struct name *name, uint32_t *numbe
 	return 0;
 }
 
+static const char listed[] = "listed";
+
+static int listing_changes(struct txn *txn, int64_t now_s, struct error *err)
+{
+	unsigned char record[16];
+	struct enc e;
+
+	enc_init(&e, record, sizeof(record));
+	enc_u8(&e, RECORD);
+	enc_i64(&e, now_s);
+	return db_put(txn, DB_META, listed, sizeof(listed) - 1, record, e.size, err);
+}
+
+int domain_listed_s(struct txn *txn, int64_t *at_s, struct error *err)
+{
+	struct db_value v;
+	struct dec d;
+	int rc = db_get(txn, DB_META, listed, sizeof(listed) - 1, &v, err);
+
+	*at_s = 0;
+	if (rc == -ENOENT) {
+		error_clear(err);
+		return 0;
+	}
+	if (rc)
+		return rc;
+	dec_init(&d, v.data, v.size);
+	(void)dec_u8(&d);
+	*at_s = dec_i64(&d);
+	return 0;
+}
+
 static int domain_new(struct txn *txn, const struct name *name, int64_t now_s,
 		      struct domain *d, struct error *err)
 {
@@ -251,6 +288,8 @@ static int domain_take(struct txn *txn, const struct name *name, int64_t now_s,
 	} else if (rc == 0 && d->installed) {
 		rc = error_set(err, EEXIST, "%s is there already", name->text);
 	}
+	if (rc == 0)
+		rc = listing_changes(txn, now_s, err);
 	if (rc)
 		return rc;
 	d->installed = true;
@@ -447,7 +486,8 @@ int domain_retire(struct txn *txn, uint32_t number, int64_t now_s, struct error 
 				 d.name.text);
 	d.installed = false;
 	d.changed_s = now_s;
-	return domain_write(txn, &d, err);
+	rc = listing_changes(txn, now_s, err);
+	return rc ? rc : domain_write(txn, &d, err);
 }
 
 static int alias_target_check(struct txn *txn, const struct name *name, uint32_t target,
@@ -515,7 +555,8 @@ int domain_unalias(struct txn *txn, uint32_t number, int64_t now_s, struct error
 	d.installed = false;
 	d.target = 0;
 	d.changed_s = now_s;
-	return domain_write(txn, &d, err);
+	rc = listing_changes(txn, now_s, err);
+	return rc ? rc : domain_write(txn, &d, err);
 }
 
 int domain_next(struct txn *txn, uint32_t after, struct domain *d, struct error *err)

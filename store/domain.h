@@ -26,6 +26,9 @@ extern const char *const file_name[FILE_KINDS]; /* "cert.pem", … */
 enum file_kind file_kind_of(const char *name);
 bool file_is_secret(enum file_kind kind); /* privkey, combined */
 
+/* The bits of `mode` that a served file may have: a key is never for everybody. */
+uint32_t file_mode(enum file_kind kind, uint32_t mode);
+
 #define OWNER_KEEP UINT32_MAX /* uid, gid or mode that nobody has set: the default is in force */
 
 struct owner {
@@ -85,5 +88,8 @@ int domain_digest(struct txn *txn, uint32_t number, unsigned char *digest, struc
 /* The first installed row (directory or alias) with a number > `after`. -ENOENT at the end
  * (err is not set then). */
 int domain_next(struct txn *txn, uint32_t after, struct domain *d, struct error *err);
+
+/* When a name last came into the listing of the mount or left it; 0: never. */
+int domain_listed_s(struct txn *txn, int64_t *at_s, struct error *err);
 
 #endif

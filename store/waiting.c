@@ -112,15 +112,21 @@ out:
 	return rc;
 }
 
-int waiting_drop(struct txn *txn, uint32_t number, struct error *err)
+int waiting_drop_file(struct txn *txn, uint32_t number, enum file_kind kind,
+		      struct error *err)
 {
 	unsigned char key[WAITING_KEY];
+
+	waiting_key(key, number, kind);
+	return db_del(txn, DB_WAITING, key, sizeof(key), err);
+}
+
+int waiting_drop(struct txn *txn, uint32_t number, struct error *err)
+{
 	int rc = 0;
 
-	for (int i = 0; i < FILE_KINDS && rc == 0; i++) {
-		waiting_key(key, number, (enum file_kind)i);
-		rc = db_del(txn, DB_WAITING, key, sizeof(key), err);
-	}
+	for (int i = 0; i < FILE_KINDS && rc == 0; i++)
+		rc = waiting_drop_file(txn, number, (enum file_kind)i, err);
 	return rc;
 }
 

@@ -28,6 +28,9 @@ void waiting_clear(struct waiting *w);
 int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
 		const struct secret *content, int64_t mtime_s, int64_t now_s,
 		struct error *err);
+/* One of them, if it is there; all. */
+int waiting_drop_file(struct txn *txn, uint32_t number, enum file_kind kind,
+		      struct error *err);
 int waiting_drop(struct txn *txn, uint32_t number, struct error *err);
 /* Drops what has waited for longer than WAITING_S, of all domains; waiting_put() does so too. */
 int waiting_expire(struct txn *txn, int64_t now_s, struct error *err);

@@ -15,6 +15,7 @@ import threading
 import pytest
 
 import service
+from certificates import Authority, Pair
 from challtestsrv import Challtestsrv
 from fake_ca import FakeCa
 from gate import Gate
@@ -24,6 +25,7 @@ from pebble import Pebble
 from ports import free_port, listens
 
 BASE = tempfile.gettempdir()
+PAIRS = 16
 PREFIX = f"certfs-test-{os.getpid()}-"
 
 # A test that takes longer hangs, on the slowest of machines.
@@ -193,3 +195,12 @@ def clock(folder):
     turn.path = path
     turn.settings = {"clock-offset-file": path}
     return turn
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory):
+    """A folder with 0.pem, 1.pem, …: key and chain in one file."""
+    folder, authority = tmp_path_factory.mktemp("pairs"), Authority()
+    for i in range(PAIRS):
+        (folder / f"{i}.pem").write_bytes(Pair(authority, ["app.example.com"]).combined)
+    return folder

@@ -10,7 +10,8 @@
  * HOW "stay": three processes of one thread and one of eight, each thread going through
  * all of (cert|fullchain) with privkey in both orders, and beside them a process that
  * reads certificates only and one that reads keys only, which must never get a generation
- * that was superseded before they opened. HOW "move": one process with eight threads, in
+ * that was superseded before they opened. HOW "behind": the same without those two, for a
+ * mount that is behind by design. HOW "move": one process with eight threads, in
  * which each pair's second half is opened by another thread than the first.
  *
  * Prints a line of JSON: pairs read, those that were mixed, failed calls (the first one's
@@ -415,6 +416,8 @@ int main(int argc, char **argv)
 	period_us = strtol(argv[4], NULL, 10);
 	if (strcmp(argv[5], "move") == 0)
 		what = "mr";
+	else if (strcmp(argv[5], "behind") == 0)
+		what = "8111r";
 	target = argv[6];
 	directory = argv[argc - 1];
 	tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE,

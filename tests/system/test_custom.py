@@ -256,3 +256,53 @@ def test_file_that_its_last_writer_left_half_written_is_told_and_changes_nothing
     status = plain.wait_for_status(NAME, lambda s: s["refused"], "tells of the half")
     assert "unfinished" in status["refused"]["text"]
     assert served(plain) == before
+
+
+def test_file_that_was_emptied_changes_nothing_and_is_told(plain):
+    plain.mkdir(NAME)
+    before = served(plain)
+    subprocess.run(["cp", "/dev/null", plain.path(NAME, "fullchain.pem")], check=True)
+    status = plain.wait_for_status(NAME, lambda s: s["refused"], "tells of it")
+    assert "fullchain.pem was emptied" in status["refused"]["text"]
+    assert served(plain) == before
+
+
+@pytest.mark.parametrize("how", [["mv"], ["cp", "-p"], ["install", "-m", "644"]])
+def test_key_is_never_readable_by_everybody(plain, pair, folder, how):
+    plain.mkdir(NAME)
+    source = pair.write(folder)["combined"]
+    os.chmod(source, 0o644)
+    subprocess.run([*how, source, plain.path(NAME, "combined.pem")], check=True)
+    os.chmod(plain.path(NAME, "privkey.pem"), 0o644)
+    plain.wait_for_source(NAME, "custom")
+    for file in ("combined.pem", "privkey.pem"):
+        assert os.stat(plain.path(NAME, file)).st_mode & 0o777 == 0o640
+        for generation in os.listdir(plain.path(NAME, ".history")):
+            mode = os.stat(plain.path(NAME, ".history", generation, file)).st_mode
+            assert mode & 0o777 == 0o440
+    plain.wait_for_log(r"privkey.pem holds a key, .* domain=app.example.com")
+
+
+def test_rm_of_a_half_that_waits_withdraws_it(plain, pair):
+    plain.mkdir(NAME)
+    write(plain, "privkey.pem", pair.key)
+    assert plain.status(NAME)["waiting"] == ["privkey.pem"]
+    os.unlink(plain.path(NAME, "privkey.pem"))
+    assert plain.status(NAME)["waiting"] == []
+
+
+def test_each_change_is_a_line_of_the_log(plain, pair):
+    plain.mkdir(NAME)
+    os.symlink(NAME, plain.path("www.example.com"))
+    os.unlink(plain.path("www.example.com"))
+    write(plain, "privkey.pem", pair.key)
+    write(plain, "fullchain.pem", pair.fullchain)
+    subprocess.run(["rm", plain.path(NAME, "cert.pem")], check=True)
+    os.rmdir(plain.path(NAME))
+    for line in ("app.example.com was installed", "www.example.com is an alias of",
+                 "www.example.com is an alias no more",
+                 "privkey.pem was written by uid 0 and waits for its certificate",
+                 r"generation \d+, a custom certificate, was installed by uid 0",
+                 "cert.pem was unlinked: the custom certificate is taken away in 5 s",
+                 "app.example.com was removed; its certificates are kept"):
+        plain.wait_for_log(rf"notice: {line}.* domain=\S+\.example\.com")

@@ -11,6 +11,7 @@ import re
 import stat
 import subprocess
 import threading
+import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -367,3 +368,21 @@ def test_mount_is_nosuid_nodev_noexec(plain):
         line = next(line for line in file if f" {plain.mountpoint} " in line)
     assert {"nosuid", "nodev", "noexec"} <= set(line.split()[5].split(","))
     assert "default_permissions" in line and "allow_other" in line
+
+
+def test_times_of_directories_tell_of_changes_alone(plain, tmp_path):
+    directory = plain.mkdir(NAME)
+    # tar warns of a file that changes under it, and compares times to do so.
+    for _ in range(2):
+        done = subprocess.run(["tar", "-cf", tmp_path / "all.tar", "-C", plain.mountpoint, "."],
+                              capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+    before = os.stat(directory).st_mtime, os.stat(plain.mountpoint).st_mtime
+    wait_for(lambda: int(time.time()) > int(before[0]), "the next second")
+    pair = certificates.Pair(certificates.Authority(), [NAME])
+    with open(plain.path(NAME, "combined.pem"), "wb") as out:
+        out.write(pair.combined)
+    assert os.stat(directory).st_mtime > before[0]
+    assert os.stat(plain.mountpoint).st_mtime == before[1]
+    plain.mkdir("other.example.com")
+    assert os.stat(plain.mountpoint).st_mtime > before[1]

@@ -6,38 +6,28 @@ import json
 import os
 import subprocess
 
-import pytest
-
-from certificates import Authority, Pair
+from conftest import PAIRS
 
 NAME = "app.example.com"
 STORM = os.path.join(os.environ["CERTFS_HELPERS"], "pair_storm")
-PAIRS = 16
 ROTATION_US = 2000
 
 
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    """A folder with 0.pem, 1.pem, …: key and chain in one file."""
-    folder, authority = tmp_path_factory.mktemp("pairs"), Authority()
-    for i in range(PAIRS):
-        (folder / f"{i}.pem").write_bytes(Pair(authority, [NAME]).combined)
-    return folder
-
-
-def storm(certfs, pairs, seconds, how="stay", period_us=ROTATION_US):
+def run_storm(certfs, pairs, seconds, how="stay", period_us=ROTATION_US, read=None):
+    """`read` says which directory is read, once it is there: that which is written."""
     certfs.mkdir(NAME)
     with open(certfs.path(NAME, "combined.pem"), "wb") as out:
         out.write((pairs / "0.pem").read_bytes())
     out = subprocess.run([STORM, pairs, str(PAIRS), str(seconds), str(period_us), how,
-                          certfs.path(NAME)], check=True, stdout=subprocess.PIPE,
+                          certfs.path(NAME), read() if read else certfs.path(NAME)],
+                         check=True, stdout=subprocess.PIPE,
                          timeout=seconds + 60).stdout
     print(out.decode())
     return json.loads(out)
 
 
 def test_no_pair_is_mixed_by_rotations_every_two_milliseconds(plain, pairs):
-    seen = storm(plain, pairs, 60)
+    seen = run_storm(plain, pairs, 60)
     assert seen["failed"] == 0, os.strerror(seen["errno"])
     assert seen["mixed"] == 0
     assert seen["stale"] == 0
@@ -47,7 +37,7 @@ def test_no_pair_is_mixed_by_rotations_every_two_milliseconds(plain, pairs):
 
 def test_readers_that_change_threads_get_pairs_too(plain, pairs):
     """300 rotations, ten a second: one a second is easier, and takes five minutes."""
-    seen = storm(plain, pairs, 31, "move", 100000)
+    seen = run_storm(plain, pairs, 31, "move", 100000)
     assert seen["failed"] == 0, os.strerror(seen["errno"])
     assert seen["mixed"] == 0
     assert seen["pairs"] > 10000 and seen["rotations"] >= 300
