@@ -19,15 +19,19 @@
 #define CLOCK_BACK_S    300   /* set back by less than this, nothing is planned anew */
 #define CLOCK_NOTE_S    86400 /* how stale the stored clock gets */
 #define PLAN_KEY        "engine-plan"
-#define PLAN_VERSION    1 /* another one: all is planned anew */
+#define PLAN_VERSION    2 /* another one: all is planned anew */
 #define PLAN_DIRECTORY  1100
+#define PLAN_ACCOUNT    1600
 
 /* What all due times were computed with. When it changes (another CA, another renewal
  * time, a clock that was set back) each domain is made due once, by a walk that goes on
- * after a crash where it was. */
+ * after a crash where it was. Where the account's settings changed, what the CA refused
+ * before is tried once more by the same walk. */
 struct plan {
 	char directory[PLAN_DIRECTORY];
+	char account[PLAN_ACCOUNT];
 	uint32_t before_days;
+	bool forgive;
 	int64_t clock_s;
 	bool walking;
 	uint32_t after;
@@ -71,9 +75,15 @@ bool engine_paused(const struct engine *e)
 
 static void plan_now(const struct engine *e, struct plan *p)
 {
+	char contact[sizeof(((struct wire_job *)0)->contact)];
+
 	memset(p, 0, sizeof(*p));
 	snprintf(p->directory, sizeof(p->directory), "%s",
 		 engine_orders(e) ? e->cfg->directory : "none");
+	engine_account_contact(e->cfg, contact, sizeof(contact));
+	snprintf(p->account, sizeof(p->account), "%s %d %s%s", contact,
+		 e->cfg->agree_terms, e->cfg->eab_kid ? e->cfg->eab_kid : "",
+		 e->eab_error[0] ? " (its key can't be read)" : "");
 	p->before_days = e->cfg->before_days;
 }
 
@@ -95,6 +105,8 @@ static int plan_get(struct txn *txn, struct plan *p, bool *known, struct error *
 	if (dec_u8(&d) != PLAN_VERSION)
 		return 0;
 	dec_text(&d, p->directory, sizeof(p->directory));
+	dec_text(&d, p->account, sizeof(p->account));
+	p->forgive = dec_u8(&d) != 0;
 	p->before_days = dec_u32(&d);
 	p->clock_s = dec_i64(&d);
 	p->walking = dec_u8(&d) != 0;
@@ -105,12 +117,14 @@ static int plan_get(struct txn *txn, struct plan *p, bool *known, struct error *
 
 static int plan_put(struct txn *txn, const struct plan *p, struct error *err)
 {
-	unsigned char value[PLAN_DIRECTORY + 64];
+	unsigned char value[PLAN_DIRECTORY + PLAN_ACCOUNT + 64];
 	struct enc e;
 
 	enc_init(&e, value, sizeof(value));
 	enc_u8(&e, PLAN_VERSION);
 	enc_text(&e, p->directory);
+	enc_text(&e, p->account);
+	enc_u8(&e, p->forgive);
 	enc_u32(&e, p->before_days);
 	enc_i64(&e, p->clock_s);
 	enc_u8(&e, p->walking);
@@ -137,8 +151,10 @@ static int plan_check_in(struct txn *txn, void *arg, struct error *err)
 		return rc;
 	plan_now(g->e, &new);
 	new.clock_s = g->now_s;
+	new.forgive = known && (strcmp(old.account, new.account) != 0 ||
+				(old.walking && old.forgive));
 	if (known && !g->walk && strcmp(old.directory, new.directory) == 0 &&
-	    old.before_days == new.before_days &&
+	    strcmp(old.account, new.account) == 0 && old.before_days == new.before_days &&
 	    g->now_s >= old.clock_s - CLOCK_BACK_S) {
 		new.walking = old.walking;
 		new.after = old.after;
@@ -202,7 +218,13 @@ static int plan_walk_in(struct txn *txn, void *arg, struct error *err)
 		if (rc)
 			break;
 		p.after = d.number;
-		if (d.target == 0)
+		if (d.target != 0)
+			continue;
+		if (p.forgive && d.next_try_s > g->now_s) {
+			d.next_try_s = 0;
+			rc = domain_put(txn, &d, err);
+		}
+		if (rc == 0)
 			rc = due_sooner(txn, d.number, g->now_s, err);
 	}
 	g->walking = p.walking;

@@ -108,9 +108,13 @@ int engine_eab_read(struct engine *e, struct error *err)
 	}
 	fd = open(e->cfg->eab_key_file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
-		return error_set(err, errno,
-				 "cannot read the key of the external account, %s: %s",
-				 e->cfg->eab_key_file, strerror(errno));
+		return error_set(
+		    err, errno,
+		    "cannot read the key of the external account, %s: %s%s%s%s",
+		    e->cfg->eab_key_file, strerror(errno),
+		    errno == EACCES ? " (the user " : "",
+		    errno == EACCES ? e->cfg->fs_user : "",
+		    errno == EACCES ? " must be able to read it)" : "");
 	n = read(fd, text, sizeof(text) - 1);
 	rc = n < 0 ? errno : 0;
 	close(fd);

@@ -465,6 +465,21 @@ static void external_account_vouches_for_the_own_key_only(void **arg)
 	assert_true(t->dropped);
 }
 
+static void what_the_ca_refused_is_tried_again_once_the_account_is_configured(void **arg)
+{
+	struct world *w = *arg;
+
+	make(w, "app.example.com");
+	turn(w);
+	failed(w, need_job(w, "app.example.com"), WIRE_INPUT, 0,
+	       "an external account is required");
+	engine_restart(w);
+	assert_null(job_for(w, "app.example.com"));
+	eab_configure(w, "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0");
+	turn(w);
+	need_job(w, "app.example.com");
+}
+
 static void unreadable_external_account_is_said_and_serves_on(void **arg)
 {
 	struct world *w = *arg;
@@ -637,6 +652,7 @@ int main(void)
 	    promise(request_with_a_user_in_its_url_is_not_signed),
 	    promise(what_is_no_signing_input_is_not_signed),
 	    promise(external_account_vouches_for_the_own_key_only),
+	    promise(what_the_ca_refused_is_tried_again_once_the_account_is_configured),
 	    promise(unreadable_external_account_is_said_and_serves_on),
 	    promise(rmdir_ends_the_order_in_flight),
 	    promise(alias_is_ordered_with_its_name),
