@@ -122,8 +122,7 @@ void ca_distrust(struct ca *ca);
 void ca_forget_account(struct ca *ca, const char *kid);
 /* The job ends: whoever waits for the account that it was making goes on. */
 void ca_leave(struct job *job);
-/* Asks `url` with `payload` ("" is POST-as-GET); `done` gets the answer, whatever it is.
- */
+/* Asks `url` with `payload` ("": POST-as-GET); `done` gets the answer, whatever it is. */
 void call_start(struct job *job, const char *url, const char *payload, const char *accept,
 		call_done *done, size_t index);
 void call_signature(struct job *job, uint32_t request, const unsigned char *bytes,

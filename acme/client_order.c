@@ -38,8 +38,7 @@ static void fail_gone(struct job *job, const struct http_response *response,
 	job_fail(job, &f);
 }
 
-/* Has the order's row on disk say `state`, then takes `step`; at once where it says so.
- */
+/* Has the order's row on disk say `state`, then takes `step`; at once where it does. */
 static void report(struct job *job, enum order_state state, const char *finalize,
 		   const char *certificate, job_step *step)
 {

@@ -287,8 +287,7 @@ static bool request_prepare(struct request *q, enum http_method method, const ch
 	set_security(c, q->http, verdict);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, q->headers);
 	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-	/* Wait for a connection that turns out to speak HTTP/2 instead of opening more.
-	 */
+	/* Wait for a connection that may speak HTTP/2 instead of opening more. */
 	curl_easy_setopt(c, CURLOPT_PIPEWAIT, 1L);
 	curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)q->http->timeout_s);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
@@ -405,8 +404,7 @@ static const char *header(CURL *easy, const char *name)
 	return h->value;
 }
 
-/* `reference` against the address of the request; NULL when that is no URL. curl_free().
- */
+/* `reference` against the request's address; NULL when that is no URL. curl_free(). */
 static char *resolve(CURL *easy, const char *reference)
 {
 	char *base = NULL, *out = NULL;
@@ -557,8 +555,7 @@ static bool reap(struct http *http)
 		code = msg->data.result;
 		q = NULL;
 		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&q);
-		/* Out of the list first: the callback may start and cancel as it likes.
-		 */
+		/* Out of the list first: the callback may start and cancel calls. */
 		unlink_request(http, q);
 		curl_multi_remove_handle(http->multi, q->easy);
 		finish(q, code);

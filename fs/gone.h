@@ -27,7 +27,8 @@ struct gone {
 	unsigned next;
 };
 
-void gone_note(struct gone *g, pid_t tid, uint32_t number, enum file_kind kind, int64_t now_ms);
+void gone_note(struct gone *g, pid_t tid, uint32_t number, enum file_kind kind,
+	       int64_t now_ms);
 bool gone_has(const struct gone *g, pid_t tid, uint32_t number, enum file_kind kind,
 	      int64_t now_ms);
 void gone_forget(struct gone *g, pid_t tid, uint32_t number, enum file_kind kind);

@@ -22,16 +22,17 @@
 
 struct handle {
 	uint64_t fh;
-	uint32_t number;       /* the domain */
-	enum file_kind kind;   /* of a write handle */
+	uint32_t number;     /* the domain */
+	enum file_kind kind; /* of a write handle */
 	bool writing;
-	bool dirty;            /* written since the last FLUSH that took effect */
-	bool emptied;          /* opened with O_TRUNC, and nothing was written yet */
+	bool dirty;   /* written since the last FLUSH that took effect */
+	bool emptied; /* opened with O_TRUNC, and nothing was written yet */
 	pid_t opener;
 	uint32_t uid;
 	struct secret *content;
-	int64_t mtime_s;       /* utimens before the FLUSH; 0: none */
-	uint32_t mode, owner_uid, owner_gid; /* OWNER_KEEP: not set */
+	/* what chmod, chown and utimens asked before the FLUSH; OWNER_KEEP and 0: nothing */
+	uint32_t mode, owner_uid, owner_gid;
+	int64_t mtime_s;
 };
 
 struct handles;
@@ -43,7 +44,8 @@ struct handle *handle_open(struct handles *hs, struct secret *content);
 /* NULL: a handle of another worker. */
 struct handle *handle_find(struct handles *hs, uint64_t fh);
 /* The write handle of this file and process, for a SETATTR that names no handle. */
-struct handle *handle_of(struct handles *hs, uint32_t number, enum file_kind kind, pid_t pid);
+struct handle *handle_of(struct handles *hs, uint32_t number, enum file_kind kind,
+			 pid_t pid);
 void handle_close(struct handles *hs, uint64_t fh);
 /* -EFBIG above PEM_FILE_MAX, -ENOMEM. */
 int handle_write(struct handle *h, const void *data, size_t size, uint64_t offset);

@@ -21,20 +21,22 @@
 #include <stdint.h>
 
 enum node_kind {
-	NODE_DIR = 1,     /* the root, or a domain's directory */
-	NODE_ALIAS,       /* a symlink in the root */
-	NODE_FILE,        /* + enum file_kind: a served file */
+	NODE_DIR = 1, /* the root, or a domain's directory */
+	NODE_ALIAS,   /* a symlink in the root */
+	NODE_FILE,    /* + enum file_kind: a served file */
 	NODE_STATUS = NODE_FILE + FILE_KINDS,
 	NODE_STATUS_JSON,
 	NODE_POLICY,
-	NODE_HISTORY,     /* DIR/.history */
-	NODE_HISTORY_DIR, /* DIR/.history/GEN */
+	NODE_HISTORY,      /* DIR/.history */
+	NODE_HISTORY_DIR,  /* DIR/.history/GEN */
 	NODE_HISTORY_FILE, /* + enum file_kind */
-	NODE_CONTROL_DIR = NODE_HISTORY_FILE + FILE_KINDS, /* .certfs */
-	NODE_CONTROL,     /* + enum status_control (at most 8) */
-	NODE_COMBINED_DIR = NODE_CONTROL + 8, /* .combined; its files are combined.pem's nodes */
-	NODE_WELL_KNOWN,  /* .well-known */
-	NODE_CHALLENGES,  /* .well-known/acme-challenge */
+	/* .certfs */
+	NODE_CONTROL_DIR = NODE_HISTORY_FILE + FILE_KINDS,
+	NODE_CONTROL, /* + enum status_control (at most 8) */
+	/* .combined; its files are combined.pem's nodes */
+	NODE_COMBINED_DIR = NODE_CONTROL + 8,
+	NODE_WELL_KNOWN, /* .well-known */
+	NODE_CHALLENGES, /* .well-known/acme-challenge */
 	NODE_TOKEN,
 	NODE_SCRATCH,
 	NODE_KINDS
@@ -46,7 +48,8 @@ struct node {
 	uint32_t number;
 	uint32_t gen;
 	enum node_kind kind; /* the base: NODE_FILE, NODE_HISTORY_FILE, NODE_CONTROL */
-	unsigned index;      /* what is added to the base: an enum file_kind, a status_control */
+	/* what is added to the base: an enum file_kind, a status_control */
+	unsigned index;
 	bool alias;
 };
 

@@ -59,8 +59,8 @@ void scratch_remove_serial(struct scratch *s, uint32_t serial);
 /* Takes the name `to` from whoever has it. -ENOENT. */
 int scratch_rename(struct scratch *s, uint32_t number, const char *from, const char *to);
 /* The i-th scratch file of a directory, for listings. */
-bool scratch_list(struct scratch *s, uint32_t number, size_t index, char *name, size_t room,
-		  struct scratch_info *info);
+bool scratch_list(struct scratch *s, uint32_t number, size_t index, char *name,
+		  size_t room, struct scratch_info *info);
 /* Drops a directory's files, and what was unused for an hour. */
 void scratch_drop(struct scratch *s, uint32_t number);
 void scratch_expire(struct scratch *s, int64_t now_s);

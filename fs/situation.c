@@ -15,8 +15,7 @@
 
 #define DAY_S         (24 * 3600)
 #define REFUSED_NEW_S DAY_S
-/* Nobody here renews a custom certificate: who does is reminded this long before its end.
- */
+/* Nobody here renews a custom certificate: a reminder comes this long before. */
 #define CUSTOM_AHEAD_S (14 * DAY_S)
 
 const char *const situation_name[SITUATION_STATES] = {

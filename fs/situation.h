@@ -42,8 +42,8 @@ struct situation {
 	char order_url[URL_MAX];
 	bool waits[FILE_KINDS];
 	int64_t waits_until_s;
-	char waiting[400]; /* "privkey.pem was written and waits for its certificate…", ""
-			    */
+	/* "privkey.pem was written and waits for its certificate…", or "" */
+	char waiting[400];
 
 	enum situation_state state;
 	char attention[600]; /* what to do; "" for ok and ordering */

@@ -12,13 +12,14 @@
 
 struct account {
 	char directory[URL_MAX];
-	char kid[URL_MAX];      /* "" until the CA has made it */
-	char contact[1024];     /* as last sent, comma separated */
-	struct secret *key;     /* P-256, PKCS#8 DER */
+	char kid[URL_MAX];  /* "" until the CA has made it */
+	char contact[1024]; /* as last sent, comma separated */
+	struct secret *key; /* P-256, PKCS#8 DER */
 };
 
 /* ENOENT when there is none. account_clear() frees the key. */
-int account_get(struct txn *txn, const char *directory, struct account *a, struct error *err);
+int account_get(struct txn *txn, const char *directory, struct account *a,
+		struct error *err);
 int account_put(struct txn *txn, const struct account *a, struct error *err);
 void account_clear(struct account *a);
 

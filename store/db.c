@@ -45,8 +45,8 @@ struct db_cursor {
 
 struct db {
 	char *dir;
-	MDB_env
-	    *env; /* NULL: was closed after a failure and could not be opened again yet */
+	/* NULL: was closed after a failure and could not be opened again yet */
+	MDB_env *env;
 	MDB_dbi dbi[DB_TABLES];
 	size_t map_size;
 	bool read_only;
@@ -197,15 +197,17 @@ static int format_check(struct db *db, MDB_txn *mdb, bool write, struct error *e
 }
 
 /* `flags` is MDB_RDONLY or 0. -ENOENT: a table is missing. */
-static int tables_open_as(struct db *db, MDB_env *env, unsigned int flags, struct error *err)
+static int tables_open_as(struct db *db, MDB_env *env, unsigned int flags,
+			  struct error *err)
 {
+	const unsigned int create = flags ? 0 : MDB_CREATE;
 	MDB_txn *mdb = NULL;
 	int rc = mdb_txn_begin(env, NULL, flags, &mdb);
 
 	if (rc)
 		return db_fail(db, rc, err);
 	for (int i = 0; i < DB_TABLES && rc == 0; i++)
-		rc = mdb_dbi_open(mdb, table_name[i], flags ? 0 : MDB_CREATE, &db->dbi[i]);
+		rc = mdb_dbi_open(mdb, table_name[i], create, &db->dbi[i]);
 	if (rc)
 		rc = db_fail(db, rc, err);
 	else

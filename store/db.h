@@ -55,7 +55,8 @@ enum db_table {
 	DB_EVENTS_OF,   /* number, sequence -> nothing: the events of a domain */
 	DB_WAITING,     /* number -> a file that waits for its other half */
 	DB_CHANGED,     /* number -> kernel caches must be told */
-	DB_ANSWERED,    /* connection, unique -> result of a FUSE request that changed something */
+	/* connection, unique -> result of a FUSE request that changed something */
+	DB_ANSWERED,
 	DB_TABLES
 };
 
@@ -65,9 +66,9 @@ struct db_value {
 };
 
 struct db_options {
-	bool read_only;      /* for tools; takes no lock */
-	size_t map_size;     /* first size in bytes; 0: 64 MiB; grows by itself */
-	struct seal *seal;   /* for generation_*; may be NULL; stays the caller's */
+	bool read_only;    /* for tools; takes no lock */
+	size_t map_size;   /* first size in bytes; 0: 64 MiB; grows by itself */
+	struct seal *seal; /* for generation_*; may be NULL; stays the caller's */
 };
 
 /* Opens or makes the store in folder `dir` ("." is fine, and is what a process does that may

@@ -34,8 +34,7 @@ int error_set(struct error *err, int code, const char *format, ...)
 		err->text[0] = '\0';
 	else if ((size_t)length >= sizeof(err->text))
 		trim_utf8(err->text);
-	/* A name or a CA's words may hold anything, and pages and JSON are made from it.
-	 */
+	/* A name or a CA's words may hold anything; pages and JSON are made from it. */
 	log_clean(err->text);
 	err->code = code;
 	return -code;

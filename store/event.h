@@ -17,10 +17,10 @@ enum event_kind {
 	EVENT_SERVES,        /* another generation is served */
 	EVENT_ORDERED,
 	EVENT_ISSUED,
-	EVENT_FAILED,        /* an order failed */
-	EVENT_CUSTOM,        /* a custom certificate was installed */
-	EVENT_REFUSED,       /* what was written was refused */
-	EVENT_REMOVED,       /* a custom certificate was taken away */
+	EVENT_FAILED,  /* an order failed */
+	EVENT_CUSTOM,  /* a custom certificate was installed */
+	EVENT_REFUSED, /* what was written was refused */
+	EVENT_REMOVED, /* a custom certificate was taken away */
 	EVENT_OTHER,
 };
 const char *event_kind_name(enum event_kind kind);
@@ -35,12 +35,12 @@ struct event {
 
 int event_add(struct txn *txn, enum event_kind kind, uint32_t number, int64_t now_s,
 	      struct error *err, const char *format, ...)
-	__attribute__((format(printf, 6, 7)));
+    __attribute__((format(printf, 6, 7)));
 /* The first event with a sequence > `after`. -ENOENT at the end (err is not set then). */
 int event_next(struct txn *txn, uint64_t after, struct event *e, struct error *err);
 /* The newest events of a domain, oldest first: at most `room`, how many into *count. */
-int event_of(struct txn *txn, uint32_t number, struct event *out, size_t room, size_t *count,
-	     struct error *err);
+int event_of(struct txn *txn, uint32_t number, struct event *out, size_t room,
+	     size_t *count, struct error *err);
 /* The sequence of the newest event, 0: none. */
 uint64_t event_newest(struct txn *txn);
 

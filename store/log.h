@@ -17,11 +17,18 @@
 
 #include <stdbool.h>
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARNING,
+	LOG_LEVEL_NOTICE,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG
+};
 
 struct log {
 	enum log_level level; /* lines above it are not written */
-	const char *process;  /* "supervisor", "fs", "net", "announce", or NULL for a command */
+	/* "supervisor", "fs", "net", "announce", or NULL for a command */
+	const char *process;
 	bool journal;
 };
 

@@ -16,7 +16,8 @@
 #include <stdint.h>
 
 enum order_state {
-	ORDER_NEW = 1,    /* the key is there, the CA was not asked yet, or its answer was lost */
+	/* the key is there, the CA was not asked yet, or its answer was lost */
+	ORDER_NEW = 1,
 	ORDER_PENDING,    /* order_url and finalize_url are known */
 	ORDER_READY,      /* authorizations are valid */
 	ORDER_PROCESSING, /* finalize was sent */
@@ -45,8 +46,8 @@ int order_next(struct txn *txn, uint32_t after, struct order *o, struct error *e
 #define TOKEN_MAX 256
 /* RFC 8555 §8.3: token (base64url, checked) -> "token.thumbprint". EBADMSG for a token that
  * is not base64url of at least 22 characters. */
-int token_put(struct txn *txn, uint32_t number, const char *token, const char *authorization,
-	      struct error *err);
+int token_put(struct txn *txn, uint32_t number, const char *token,
+	      const char *authorization, struct error *err);
 int token_get(struct txn *txn, const char *token, char *authorization, size_t capacity,
 	      struct error *err);
 /* The first token after `after` in byte order (""  for the first). -ENOENT at the end. */

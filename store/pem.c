@@ -112,8 +112,7 @@ static int refuse_block(const char *label, struct error *err)
 			 label);
 }
 
-/* TRUSTED CERTIFICATE has OpenSSL's trust data behind the certificate, which is left out.
- */
+/* TRUSTED CERTIFICATE has OpenSSL's trust data behind the certificate; it is left out. */
 static int add_cert(struct pem *out, const unsigned char *der, long size, bool trusted,
 		    struct error *err)
 {

@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PEM_FILE_MAX (1024 * 1024) /* bytes; more is EFBIG */
-#define PEM_CERTS_MAX 16           /* certificates in one file; more is EFBIG */
+#define PEM_FILE_MAX  (1024 * 1024) /* bytes; more is EFBIG */
+#define PEM_CERTS_MAX 16            /* certificates in one file; more is EFBIG */
 
 struct pem_cert {
 	unsigned char *der;
@@ -26,7 +26,7 @@ struct pem_cert {
 struct pem {
 	struct pem_cert cert[PEM_CERTS_MAX];
 	size_t certs;
-	struct secret *key;   /* PKCS#8 DER of the private key, NULL when there was none */
+	struct secret *key; /* PKCS#8 DER of the private key, NULL when there was none */
 };
 
 enum pem_state { PEM_EMPTY, PEM_INCOMPLETE, PEM_WHOLE };
