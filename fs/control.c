@@ -5,6 +5,7 @@
 #include "fs/situation.h"
 #include "fs/when.h"
 #include "store/event.h"
+#include "store/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -174,8 +175,8 @@ static int write_event(FILE *out, struct txn *txn, struct event *e, struct error
 		else if (rc)
 			return rc;
 	}
-	log_clean(e->text);
-	log_clean(d.name.text);
+	text_clean(e->text);
+	text_clean(d.name.text);
 	fprintf(out, "%s %s %s %s\n", when_rfc3339(e->at_s, at), event_kind_name(e->kind),
 		d.name.text[0] ? d.name.text : "-", e->text);
 	return 0;

@@ -4,6 +4,7 @@
 
 #include "acme/engine.h"
 #include "store/due.h"
+#include "store/text.h"
 #include "store/waiting.h"
 
 #include <errno.h>
@@ -129,17 +130,17 @@ static int read_waiting(struct txn *txn, struct situation *s, int64_t now_s,
 
 static void clean_all(struct situation *s)
 {
-	log_clean(s->domain.name.text);
-	log_clean(s->domain.last_error);
-	log_clean(s->domain.refused);
-	log_clean(s->served.info.serial);
-	log_clean(s->served.info.issuer);
-	log_clean(s->served.info.subject);
-	log_clean(s->served.info.names);
-	log_clean(s->served.info.key_type);
-	log_clean(s->served.warning);
-	log_clean(s->served.origin);
-	log_clean(s->order_url);
+	text_clean(s->domain.name.text);
+	text_clean(s->domain.last_error);
+	text_clean(s->domain.refused);
+	text_clean(s->served.info.serial);
+	text_clean(s->served.info.issuer);
+	text_clean(s->served.info.subject);
+	text_clean(s->served.info.names);
+	text_clean(s->served.info.key_type);
+	text_clean(s->served.warning);
+	text_clean(s->served.origin);
+	text_clean(s->order_url);
 }
 
 static void say_do(struct situation *s, enum situation_state state, const char *text,

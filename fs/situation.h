@@ -11,7 +11,7 @@
  *   ordering   the fallback is served until the order in flight is through: nothing to do
  *   ok         nothing to do
  *
- * All texts are cleaned (log_clean): what a certificate or a CA says may be any bytes. */
+ * All texts are cleaned (text_clean): what a certificate or a CA says may be any bytes. */
 #ifndef CERTFS_FS_SITUATION_H
 #define CERTFS_FS_SITUATION_H
 

@@ -3,6 +3,7 @@
 #include "store/event.h"
 
 #include "store/codec.h"
+#include "store/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -55,18 +56,6 @@ static void of_key(unsigned char *key, uint32_t number, uint64_t sequence)
 	enc_init(&e, key, OF_KEY);
 	enc_be32(&e, number);
 	enc_be64(&e, sequence);
-}
-
-/* A text that was cut must not end in half a UTF-8 character. */
-static void cut_at_character(char *text, size_t size)
-{
-	size_t start = size;
-
-	while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
-		start--;
-	if (start > 0 && (unsigned char)text[start - 1] >= 0xc0)
-		start--;
-	text[start] = '\0';
 }
 
 static int event_decode(const struct db_value *key, const struct db_value *value,
@@ -131,7 +120,7 @@ int event_add(struct txn *txn, enum event_kind kind, uint32_t number, int64_t no
 	length = vsnprintf(ev.text, sizeof(ev.text), format, args);
 	va_end(args);
 	if (length >= (int)sizeof(ev.text))
-		cut_at_character(ev.text, sizeof(ev.text) - 1);
+		text_trim(ev.text);
 	rc = db_count(txn, "event", &ev.sequence, err);
 	if (rc)
 		return rc;

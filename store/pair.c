@@ -2,6 +2,8 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "store/x509_internal.h"
 
+#include "store/text.h"
+
 #include <errno.h>
 #include <openssl/err.h>
 #include <stdio.h>
@@ -168,7 +170,7 @@ static int check_names(X509 *leaf, const struct name *name, const struct name *a
 		    "accepted by no client: have it issued with a SAN for %s",
 		    name->text);
 	list_sans(sans, got, sizeof(got));
-	log_clean(got);
+	text_clean(got);
 	if (!covers(sans, name))
 		r = error_set(err, EKEYREJECTED,
 			      "the certificate is for %s, this directory is %s", got,
