@@ -272,16 +272,6 @@ int generation_read(struct txn *txn, uint32_t number, uint32_t gen, enum file_ki
 	return rc;
 }
 
-static int cert_copy(struct pem_cert *out, const struct pem_cert *in, struct error *err)
-{
-	out->der = malloc(in->size);
-	if (!out->der)
-		return error_set(err, ENOMEM, "no memory for a certificate");
-	memcpy(out->der, in->der, in->size);
-	out->size = in->size;
-	return 0;
-}
-
 int generation_pair(struct txn *txn, uint32_t number, uint32_t gen, struct pair *pair,
 		    struct error *err)
 {
@@ -297,9 +287,9 @@ int generation_pair(struct txn *txn, uint32_t number, uint32_t gen, struct pair 
 	if (rc == 0)
 		rc = row_borrow(txn, &row, &in, err);
 	if (rc == 0)
-		rc = cert_copy(&pair->leaf, &in.leaf, err);
+		rc = pem_cert_copy(&pair->leaf, &in.leaf, err);
 	for (size_t i = 0; rc == 0 && i < in.chain_size; i++) {
-		rc = cert_copy(&pair->chain[i], &in.chain[i], err);
+		rc = pem_cert_copy(&pair->chain[i], &in.chain[i], err);
 		pair->chain_size += rc == 0;
 	}
 	if (rc == 0)

@@ -260,16 +260,6 @@ static int refuse_stranger(const struct bag *bag, struct error *err)
 	return 0;
 }
 
-static int copy_cert(struct pem_cert *to, const struct pem_cert *from, struct error *err)
-{
-	to->der = malloc(from->size);
-	if (!to->der)
-		return error_set(err, ENOMEM, "no memory for a certificate");
-	memcpy(to->der, from->der, from->size);
-	to->size = from->size;
-	return 0;
-}
-
 static int build(struct bag *bag, const struct secret *key, struct pair *out,
 		 struct error *err)
 {
@@ -280,9 +270,9 @@ static int build(struct bag *bag, const struct secret *key, struct pair *out,
 	if (r == 0 && length > PEM_CERTS_MAX)
 		r = error_set(err, EFBIG, "the chain is longer than %d", PEM_CERTS_MAX);
 	if (r == 0)
-		r = copy_cert(&out->leaf, bag->from[bag->leaf], err);
+		r = pem_cert_copy(&out->leaf, bag->from[bag->leaf], err);
 	for (size_t i = 0; i < length && r == 0; i++) {
-		r = copy_cert(&out->chain[i], bag->from[order[i]], err);
+		r = pem_cert_copy(&out->chain[i], bag->from[order[i]], err);
 		if (r == 0)
 			out->chain_size++;
 	}

@@ -42,6 +42,9 @@ enum pem_state pem_state(const void *data, size_t size);
 int pem_parse(const void *data, size_t size, struct pem *out, struct error *err);
 void pem_clear(struct pem *p);
 
+/* ENOMEM. The caller frees `to->der`. */
+int pem_cert_copy(struct pem_cert *to, const struct pem_cert *from, struct error *err);
+
 /* PEM text of one DER certificate / of a PKCS#8 DER key, 64 columns, "\n" line ends, one
  * newline last. Appended to `out`; -ENOSPC where it doesn't fit. Room needed for `size` DER
  * bytes: pem_text_size(). */
