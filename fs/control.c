@@ -40,35 +40,29 @@ static void census_clear(struct census *c)
 		free(c->number[i]);
 }
 
+static void count(void *arg, const struct status_context *ctx, const struct situation *s)
+{
+	struct census *c = arg;
+
+	(void)ctx;
+	c->total++;
+	c->by_state[s->state]++;
+	if (s->serves)
+		c->by_source[s->served.source]++;
+	if (c->listed[s->state] < STATUS_LISTED)
+		c->number[s->state][c->listed[s->state]++] = s->domain.number;
+}
+
 static int census_take(const struct status_context *ctx, struct txn *txn,
 		       struct census *c, struct error *err)
 {
-	struct situation s;
-	struct domain d;
-	uint32_t after = 0;
-	int rc;
-
 	memset(c, 0, sizeof(*c));
 	for (size_t i = 0; i < SITUATION_STATES; i++) {
 		c->number[i] = calloc(STATUS_LISTED, sizeof(*c->number[i]));
 		if (!c->number[i])
 			return no_memory(err);
 	}
-	while ((rc = domain_next(txn, after, &d, err)) == 0) {
-		after = d.number;
-		if (d.target)
-			continue;
-		rc = situation_read(ctx, txn, &d, &s, err);
-		if (rc)
-			return rc;
-		c->total++;
-		c->by_state[s.state]++;
-		if (s.serves)
-			c->by_source[s.served.source]++;
-		if (c->listed[s.state] < STATUS_LISTED)
-			c->number[s.state][c->listed[s.state]++] = d.number;
-	}
-	return rc == -ENOENT ? 0 : rc;
+	return situation_each(ctx, txn, count, c, err);
 }
 
 static json_t *counts_json(const struct census *c, bool of_states)

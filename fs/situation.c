@@ -311,6 +311,26 @@ int situation_read(const struct status_context *ctx, struct txn *txn,
 	return foresee(ctx, txn, s, err);
 }
 
+int situation_each(const struct status_context *ctx, struct txn *txn,
+		   situation_seen *seen, void *arg, struct error *err)
+{
+	struct situation s;
+	struct domain d;
+	uint32_t after = 0;
+	int rc;
+
+	while ((rc = domain_next(txn, after, &d, err)) == 0) {
+		after = d.number;
+		if (d.target)
+			continue;
+		rc = situation_read(ctx, txn, &d, &s, err);
+		if (rc)
+			return rc;
+		seen(arg, ctx, &s);
+	}
+	return rc == -ENOENT ? 0 : rc;
+}
+
 json_t *situation_time_json(int64_t at_s)
 {
 	char text[WHEN_ROOM];

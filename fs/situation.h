@@ -57,6 +57,13 @@ struct situation {
 int situation_read(const struct status_context *ctx, struct txn *txn,
 		   const struct domain *d, struct situation *s, struct error *err);
 
+/* Calls `seen` with each directory's, in the order of their numbers; aliases are passed
+ * over. Ends at the first that cannot be read. */
+typedef void situation_seen(void *arg, const struct status_context *ctx,
+			    const struct situation *s);
+int situation_each(const struct status_context *ctx, struct txn *txn,
+		   situation_seen *seen, void *arg, struct error *err);
+
 /* The members that every JSON form of it has: domain, serves, state, attention, next,
  * error, refused. NULL: no memory. */
 json_t *situation_json(const struct situation *s);
