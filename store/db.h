@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
-/* db: the LMDB environment, and the one place that knows LMDB.
+/* db: the LMDB environment, and the one place that knows LMDB (db*.c).
  *
  * One environment in the store's folder, opened for writing by one process (a lock on
  * `certfs.lock` in it holds a second daemon off with a reason) and by others read-only.
@@ -53,7 +53,7 @@ enum db_table {
 	DB_LIMITS,      /* CA, kind, time */
 	DB_EVENTS,      /* sequence -> event */
 	DB_EVENTS_OF,   /* number, sequence -> nothing: the events of a domain */
-	DB_WAITING,     /* number -> a file that waits for its other half */
+	DB_WAITING,     /* number, kind -> a file that waits for its other half */
 	DB_CHANGED,     /* number -> kernel caches must be told */
 	/* connection, unique -> result of a FUSE request that changed something */
 	DB_ANSWERED,
