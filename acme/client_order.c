@@ -161,7 +161,6 @@ static void order_placed(struct job *job, const struct http_response *response,
 {
 	const char *what = "placing the order";
 	struct error err;
-	int r;
 
 	(void)index;
 	if (response->status != 201 && response->status != 200) {
@@ -170,9 +169,8 @@ static void order_placed(struct job *job, const struct http_response *response,
 	}
 	if (strlen(response->location) >= URL_MAX ||
 	    !http_url_allowed(response->location)) {
-		r = error_set(&err, EPROTO,
-			      "the answer names no https address of the order");
-		(void)r;
+		error_note(&err, EPROTO,
+			   "the answer names no https address of the order");
 		job_fail_nonsense(job, what, response, &err);
 		return;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
-/* http: requests to a CA over one libcurl multi handle, and the one place that knows
- * curl.
+/* http: requests to a CA over one libcurl multi handle, and the one place that knows curl
+ * (http.c, http_answer.c).
  *
  * HTTPS only (plain http to a loopback address is let through, for nothing but tests of a
  * CA of one's own), TLS 1.2 and up, certificate checked against the system's or the

@@ -8,12 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
-int error_set(struct error *err, int code, const char *format, ...)
+static void set(struct error *err, int code, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+
+static void set(struct error *err, int code, const char *format, va_list args)
 {
-	va_list args;
-	va_start(args, format);
 	int length = vsnprintf(err->text, sizeof(err->text), format, args);
-	va_end(args);
+
 	if (length < 0)
 		err->text[0] = '\0';
 	else if ((size_t)length >= sizeof(err->text))
@@ -21,7 +22,25 @@ int error_set(struct error *err, int code, const char *format, ...)
 	/* A name or a CA's words may hold anything; pages and JSON are made from it. */
 	text_clean(err->text);
 	err->code = code;
+}
+
+int error_set(struct error *err, int code, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	set(err, code, format, args);
+	va_end(args);
 	return -code;
+}
+
+void error_note(struct error *err, int code, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	set(err, code, format, args);
+	va_end(args);
 }
 
 int error_context(struct error *err, const char *format, ...)

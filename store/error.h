@@ -22,6 +22,10 @@ struct error {
 int error_set(struct error *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4), warn_unused_result));
 
+/* The same where nothing is returned. */
+void error_note(struct error *err, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Puts "CONTEXT: " in front of the text. Returns -err->code. */
 int error_context(struct error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

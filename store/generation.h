@@ -75,7 +75,7 @@ int current_get(struct txn *txn, uint32_t number, struct current *c, struct erro
 int current_put(struct txn *txn, uint32_t number, const struct current *c,
 		struct error *err);
 
-/* Chooses anew what `number` serves at `now_s` (design: the first valid of custom, managed,
+/* Chooses anew what `number` serves at `now_s` (the first valid one of custom, managed,
  * wildcard, self-signed; an expired managed one while its reminders are heeded) and writes
  * it to DB_CURRENT when it differs, and to DB_CHANGED; *changed tells, *until_s is when the
  * choice can change by itself (an expiry; INT64_MAX: never). Where nothing is valid, what is
