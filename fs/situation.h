@@ -6,8 +6,8 @@
  *   expired    the certificate that is served is over
  *   failing    orders fail
  *   attention  somebody should do something: a file waits for its other half or was
- * refused within the last day, nothing but the self-signed fallback can be served, the
- *              chain has a gap, a custom certificate is about to end
+ *              refused within the last day, nothing but the self-signed fallback can be
+ *              served, the chain has a gap, a custom certificate is about to end
  *   ordering   the fallback is served until the order in flight is through: nothing to do
  *   ok         nothing to do
  *

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
-/* event: what happened, newest last, for `.certfs/events`, status pages and the journal.
- * The newest EVENTS_KEPT are kept. */
+/* event: what happened, newest last, for `.certfs/events` and status pages.
+ *
+ * An event is written in the transaction that did what it tells of, so that both are
+ * there or neither. Sequences grow by one and are never given out again; the newest
+ * EVENTS_KEPT rows are kept. The sentences are as they came: who shows them cleans them
+ * (text.h). */
 #ifndef CERTFS_STORE_EVENT_H
 #define CERTFS_STORE_EVENT_H
 
@@ -33,6 +37,7 @@ struct event {
 	char text[600];  /* one sentence */
 };
 
+/* Adds one at the end; the oldest gives way. A text that is too long is cut. */
 int event_add(struct txn *txn, enum event_kind kind, uint32_t number, int64_t now_s,
 	      struct error *err, const char *format, ...)
     __attribute__((format(printf, 6, 7)));

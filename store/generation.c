@@ -241,8 +241,8 @@ static int key_open(struct txn *txn, uint32_t number, uint32_t gen, const struct
 	unsigned char place[GENERATION_KEY];
 
 	generation_key(place, number, gen);
-	return seal_open_key(db_seal(txn), row->key.data, row->key.size, place,
-			     sizeof(place), key, err);
+	return seal_decrypt(db_seal(txn), row->key.data, row->key.size, place,
+			    sizeof(place), key, err);
 }
 
 int generation_read(struct txn *txn, uint32_t number, uint32_t gen, enum file_kind kind,
@@ -257,9 +257,9 @@ int generation_read(struct txn *txn, uint32_t number, uint32_t gen, enum file_ki
 		return rc;
 	if (row.written[kind].data) {
 		file_place(place, number, gen, kind);
-		return seal_open_key(db_seal(txn), row.written[kind].data,
-				     row.written[kind].size, place, sizeof(place),
-				     content, err);
+		return seal_decrypt(db_seal(txn), row.written[kind].data,
+				    row.written[kind].size, place, sizeof(place), content,
+				    err);
 	}
 	rc = row_borrow(txn, &row, &p, err);
 	if (rc == 0 && layout_of[kind].key)
@@ -359,13 +359,13 @@ static int sealed_make(struct txn *txn, const struct generation *g,
 	int rc;
 
 	generation_key(place, g->number, g->gen);
-	rc = seal_close_key(db_seal(txn), pair->key, place, GENERATION_KEY, &s->key, err);
+	rc = seal_encrypt(db_seal(txn), pair->key, place, GENERATION_KEY, &s->key, err);
 	for (int i = 0; rc == 0 && written && i < FILE_KINDS; i++) {
 		if (!written->file[i])
 			continue;
 		file_place(place, g->number, g->gen, (enum file_kind)i);
-		rc = seal_close_key(db_seal(txn), written->file[i], place, sizeof(place),
-				    &s->file[i], err);
+		rc = seal_encrypt(db_seal(txn), written->file[i], place, sizeof(place),
+				  &s->file[i], err);
 	}
 	return rc;
 }

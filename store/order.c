@@ -65,8 +65,8 @@ static int order_decode(struct txn *txn, uint32_t number, const struct db_value 
 		rc = error_set(err, EIO, "the order of domain %u in the store is damaged",
 			       (unsigned int)number);
 	else
-		rc = seal_open_key(db_seal(txn), sealed, size, place, sizeof(place),
-				   &o->key, err);
+		rc = seal_decrypt(db_seal(txn), sealed, size, place, sizeof(place),
+				  &o->key, err);
 	if (rc)
 		order_clear(o);
 	return rc;
@@ -95,7 +95,7 @@ int order_put(struct txn *txn, const struct order *o, struct error *err)
 	int rc;
 
 	order_place(place, o->number);
-	rc = seal_close_key(db_seal(txn), o->key, place, sizeof(place), &sealed, err);
+	rc = seal_encrypt(db_seal(txn), o->key, place, sizeof(place), &sealed, err);
 	if (rc)
 		goto out;
 	record = secret_new(sizeof(*o) + secret_size(sealed) + 64);

@@ -100,8 +100,8 @@ static int encrypt(const struct seal *seal, const struct secret *plain, const vo
 	return ok ? 0 : -EIO;
 }
 
-int seal_close_key(const struct seal *seal, const struct secret *plain, const void *place,
-		   size_t place_size, struct secret **sealed, struct error *err)
+int seal_encrypt(const struct seal *seal, const struct secret *plain, const void *place,
+		 size_t place_size, struct secret **sealed, struct error *err)
 {
 	bool keyed = seal && seal->keyed;
 	size_t size = 1 + secret_size(plain) + (keyed ? NONCE_SIZE + TAG_SIZE : 0);
@@ -140,9 +140,9 @@ static int decrypt(const struct seal *seal, const unsigned char *in, const void 
 	return ok ? 0 : -EBADMSG;
 }
 
-int seal_open_key(const struct seal *seal, const void *sealed, size_t size,
-		  const void *place, size_t place_size, struct secret **plain,
-		  struct error *err)
+int seal_decrypt(const struct seal *seal, const void *sealed, size_t size,
+		 const void *place, size_t place_size, struct secret **plain,
+		 struct error *err)
 {
 	const unsigned char *in = sealed;
 	if (size < 1 || in[0] > FORM_GCM ||
