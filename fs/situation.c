@@ -168,9 +168,8 @@ static const char *why_self_signed(const struct status_context *ctx,
 		break;
 	}
 	if (!orders_on(ctx->cfg))
-		return "no certificate is ordered, since [acme] directory is none: name "
-		       "a "
-		       "CA there, or install a certificate with cp";
+		return "no certificate is ordered, since [acme] directory is none: "
+		       "name a CA there, or install a certificate with cp";
 	return NULL;
 }
 

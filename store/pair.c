@@ -279,11 +279,10 @@ static int build(struct bag *bag, const struct secret *key, struct pair *out,
 	if (r == 0 && !(out->key = secret_copy(secret_data(key), secret_size(key))))
 		r = error_set(err, ENOMEM, "no memory for a key");
 	if (r == 0 && length == 0 && !complete)
-		snprintf(
-		    out->warning, sizeof(out->warning),
-		    "there is no intermediate certificate with it: clients that don't "
-		    "have "
-		    "it will refuse the connection; write fullchain.pem or chain.pem");
+		snprintf(out->warning, sizeof(out->warning),
+			 "there is no intermediate certificate with it: clients "
+			 "that don't have it will refuse the connection; write "
+			 "fullchain.pem or chain.pem");
 	return r;
 }
 
