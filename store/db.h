@@ -115,6 +115,9 @@ int db_prev(struct db_cursor *cursor, struct db_value *found_key,
 	    struct db_value *found_value);
 int db_last(struct db_cursor *cursor, struct db_value *found_key,
 	    struct db_value *found_value);
+/* The last entry with a key < `key`. */
+int db_seek_before(struct db_cursor *cursor, const void *key, size_t key_size,
+		   struct db_value *found_key, struct db_value *found_value);
 
 /* A counter in DB_META: adds 1 and returns the new value (first: 1). */
 int db_count(struct txn *txn, const char *counter, uint64_t *value, struct error *err);

@@ -122,6 +122,16 @@ int db_last(struct db_cursor *cursor, struct db_value *found_key,
 	return cursor_get(cursor, &k, MDB_LAST, found_key, found_value);
 }
 
+int db_seek_before(struct db_cursor *cursor, const void *key, size_t key_size,
+		   struct db_value *found_key, struct db_value *found_value)
+{
+	int rc = db_seek(cursor, key, key_size, found_key, found_value);
+
+	if (rc == -ENOENT)
+		return db_last(cursor, found_key, found_value);
+	return rc ? rc : db_prev(cursor, found_key, found_value);
+}
+
 int db_count(struct txn *txn, const char *counter, uint64_t *value, struct error *err)
 {
 	unsigned char record[16];

@@ -172,9 +172,7 @@ static int sequence_before(struct db_cursor *cursor, uint32_t number, uint64_t b
 	int rc;
 
 	of_key(from, number, before);
-	rc = db_seek(cursor, from, sizeof(from), &key, &value);
-	rc = rc == -ENOENT ? db_last(cursor, &key, &value)
-			   : (rc ? rc : db_prev(cursor, &key, &value));
+	rc = db_seek_before(cursor, from, sizeof(from), &key, &value);
 	if (rc)
 		return rc;
 	dec_init(&d, key.data, key.size);
@@ -194,17 +192,27 @@ int event_of(struct txn *txn, uint32_t number, struct event *out, size_t room,
 
 	if (rc)
 		return rc;
-	while (rc == 0 && left > 0) {
+	while (left > 0) {
 		rc = sequence_before(cursor, number, sequence, &sequence);
-		if (rc == -EIO)
-			rc = error_set(err, EIO, "cannot read the events");
-		if (rc == 0)
-			rc = event_get(txn, sequence, &out[--left], err);
+		if (rc == -ENOENT) {
+			rc = 0;
+			break;
+		}
+		if (rc)
+			rc = error_set(err, -rc, "cannot read the events");
+		else
+			rc = event_get(txn, sequence, &out[left - 1], err);
+		if (rc == -ENOENT)
+			rc = error_set(err, EIO, "event %llu is missing in the store",
+				       (unsigned long long)sequence);
+		if (rc)
+			break;
+		left--;
 	}
 	db_cursor_close(cursor);
 	*count = room - left;
 	memmove(out, out + left, *count * sizeof(*out));
-	return rc == -ENOENT ? 0 : rc;
+	return rc;
 }
 
 uint64_t event_newest(struct txn *txn)

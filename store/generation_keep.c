@@ -25,11 +25,7 @@ static int seek_newest(struct db_cursor *cursor, uint32_t number, uint32_t *gen)
 	int rc;
 
 	generation_key(above, number, UINT32_MAX);
-	rc = db_seek(cursor, above, sizeof(above), &key, &value);
-	if (rc == 0)
-		rc = db_prev(cursor, &key, &value);
-	else if (rc == -ENOENT)
-		rc = db_last(cursor, &key, &value);
+	rc = db_seek_before(cursor, above, sizeof(above), &key, &value);
 	return rc ? rc : gen_of(&key, number, gen);
 }
 
