@@ -311,8 +311,7 @@ int answer_order(const struct http_response *response, const char *names,
 		r = get_status(o->root, &o->status, err);
 	if (r == 0)
 		r = check_identifiers(o->root, names, err);
-	/* What is wrong with an order that is dead anyway must not hide that it is dead.
-	 */
+	/* What else is wrong with a dead order must not hide that it is dead. */
 	if (r == 0 && o->status != ANSWER_INVALID)
 		r = get_parts(o, err);
 	if (r == 0) {

@@ -57,8 +57,7 @@ struct answer_authorization {
 	json_t *root;
 	enum answer_status status;
 	const char *name; /* one of `names` */
-	/* Its http-01 challenge; `url` and `token` are "" when the status isn't pending.
-	 */
+	/* Its http-01 challenge; `url` and `token` are "" unless it is pending. */
 	const char *url, *token;
 	enum answer_status challenge;
 	const json_t *error; /* of the challenge, NULL when there is none */
@@ -69,8 +68,7 @@ int answer_authorization(const struct http_response *response, const char *names
 /* Is `name` an IP address (RFC 8738)? */
 bool answer_is_ip(const char *name);
 
-/* The next of the space separated names, copied to `out` of 256 bytes; NULL at the end.
- */
+/* The next of space separated names, copied to `out` of 256 bytes; NULL at the end. */
 const char *answer_next_name(const char *names, char *out);
 
 #endif

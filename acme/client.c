@@ -98,6 +98,22 @@ void job_fail_memory(struct job *job)
 	job_fail(job, &f);
 }
 
+bool job_lost(const struct http_response *response)
+{
+	return (response->status == 404 || response->status == 410) &&
+	       !problem_is(response, "accountDoesNotExist");
+}
+
+void job_fail_lost(struct job *job, const struct http_response *response,
+		   const char *text)
+{
+	struct wire_failure f;
+
+	problem_set(&f, WIRE_NEW_ORDER, "%s", text);
+	f.http_status = response->status;
+	job_fail(job, &f);
+}
+
 void job_fail_nonsense(struct job *job, const char *what,
 		       const struct http_response *response, const struct error *why)
 {

@@ -31,8 +31,8 @@ struct client_hooks {
 	void (*token_del)(void *ctx, uint32_t job);
 };
 
-int client_new(struct client **client, struct http *http, const struct client_hooks *hooks,
-	       const struct log *lg, struct error *err);
+int client_new(struct client **client, struct http *http,
+	       const struct client_hooks *hooks, const struct log *lg, struct error *err);
 void client_free(struct client *client);
 
 /* WIRE_JOB, WIRE_DROP, WIRE_STORED, WIRE_SIGNATURE, WIRE_HELLO (drops all jobs). */

@@ -241,7 +241,6 @@ static void nonce_seen(void *ctx, const struct http_response *response)
 	struct http_response none = {
 	    .content_type = "", .location = "", .nonce = "", .body = ""};
 	struct call *call = ctx;
-	int r;
 
 	call->http = 0;
 	nonce_put(call->job->ca, response->nonce);
@@ -250,10 +249,9 @@ static void nonce_seen(void *ctx, const struct http_response *response)
 		return;
 	}
 	if (response->status >= 200 && response->status < 300) {
-		r = error_set(
+		error_note(
 		    &none.error, EPROTO,
 		    "the CA gave no nonce when asked for one; is that an ACME server?");
-		(void)r;
 		response = &none;
 	}
 	call_finish(call, response);

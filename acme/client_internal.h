@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
 /* client_internal: what the parts of the ACME client share: client.c (jobs, messages,
- * time), client_ca.c (directory, nonces, account, signed requests), client_order.c (the
- * order's steps). For them alone.
+ * time), client_ca.c (directory, nonces, account, signed requests: RFC 8555 §6, §7.1 to
+ * §7.3), client_order.c (the order's steps: §7.1.6, §7.4), client_authz.c (its
+ * authorizations and challenges: §7.5, §8.3), client_chain.c (the certificate: §7.4.2). For
+ * them alone.
  *
  * job_fail() and job_done() free the job: a function that may end its job is the last
  * thing that its caller does with it. */
@@ -103,6 +105,11 @@ void job_fail_nonsense(struct job *job, const char *what,
 void job_fail_response(struct job *job, const char *what,
 		       const struct http_response *response);
 void job_fail_memory(struct job *job);
+/* Is what was asked for gone (404, 410), and it is not the account that is? */
+bool job_lost(const struct http_response *response);
+/* Ends the job then: `text` says that a new order is placed. */
+void job_fail_lost(struct job *job, const struct http_response *response,
+		   const char *text);
 void job_done(struct job *job, const char *chain, size_t size);
 /* A message of this job with nothing in it yet; sent with client_send(). */
 struct wire_message *job_message(struct job *job, enum wire_type type);
@@ -122,8 +129,7 @@ void ca_distrust(struct ca *ca);
 void ca_forget_account(struct ca *ca, const char *kid);
 /* The job ends: whoever waits for the account that it was making goes on. */
 void ca_leave(struct job *job);
-/* Asks `url` with `payload` ("" is POST-as-GET); `done` gets the answer, whatever it is.
- */
+/* Asks `url` with `payload` ("": POST-as-GET); `done` gets the answer, whatever it is. */
 void call_start(struct job *job, const char *url, const char *payload, const char *accept,
 		call_done *done, size_t index);
 void call_signature(struct job *job, uint32_t request, const unsigned char *bytes,
@@ -136,6 +142,23 @@ void order_begin(struct job *job);
 bool order_poll(struct job *job, int64_t now_ms);
 /* The next time that order_poll() has something to do, 0: none. */
 int64_t order_next_ms(const struct job *job);
+/* All authorizations are valid: asks for the certificate. */
+void order_authorized(struct job *job);
 void order_clear_state(struct job *job);
+
+/* client_authz.c: all authorizations of an order are read, then all tokens are stored and
+ * served, then the CA is told of all challenges, and what is not valid yet is polled. */
+/* Remembers where they are; false: no memory. */
+bool authz_take(struct job *job, const struct answer_order *o);
+void authz_begin(struct job *job); /* then order_authorized(), or the job fails */
+/* As order_poll() and order_next_ms(). */
+bool authz_poll(struct job *job, int64_t now_ms);
+int64_t authz_next_ms(const struct job *job);
+void authz_clear(struct job *job);
+
+/* client_chain.c: the order is valid. Fetches the chain, or the alternate one that ends where
+ * preferred-chain says; then job_done(). */
+void chain_fetch(struct job *job);
+void chain_forget(struct job *job);
 
 #endif

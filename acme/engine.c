@@ -324,7 +324,7 @@ short engine_events(const struct engine *e)
 }
 
 /* The head of the queue; INT64_MAX when it is empty. */
-static int queue_head(struct engine *e, int64_t *at_s, struct error *err)
+static int queue_head(const struct engine *e, int64_t *at_s, struct error *err)
 {
 	struct txn *txn = NULL;
 	uint32_t number;
@@ -348,7 +348,7 @@ int engine_next_ms(const struct engine *e)
 		return (int)(pause_ms < PAUSE_MS ? pause_ms : PAUSE_MS);
 	if (e->planning || engine_hungry(e))
 		return 0;
-	if (queue_head((struct engine *)(uintptr_t)e, &at_s, &err))
+	if (queue_head(e, &at_s, &err))
 		return PAUSE_MS;
 	if (at_s <= now_s)
 		return 0;

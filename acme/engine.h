@@ -43,7 +43,8 @@ struct engine_options {
 	struct engine_hooks hooks;
 };
 
-int engine_new(struct engine **e, const struct engine_options *options, struct error *err);
+int engine_new(struct engine **e, const struct engine_options *options,
+	       struct error *err);
 void engine_free(struct engine *e);
 
 /* For the store thread's poll: the link's events (0: it is not to be polled, its other end
@@ -73,7 +74,8 @@ int engine_touch_served_in(struct engine *e, struct txn *txn, const struct domai
 
 /* `touch cert.pem`: renew now, whatever the back-off says; EPERM with a reason where a custom
  * certificate is in force or no CA can certify the name. */
-int engine_renew_in(struct engine *e, struct txn *txn, uint32_t number, struct error *err);
+int engine_renew_in(struct engine *e, struct txn *txn, uint32_t number,
+		    struct error *err);
 
 /* A certificate within its renewal time was read: moves it to the front of the queue unless
  * a back-off holds it. Cheap when there is nothing to do. */

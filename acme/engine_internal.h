@@ -19,8 +19,9 @@
 #include "store/account.h"
 #include "store/order.h"
 
-#define ENGINE_BATCH   32   /* domains decided in one transaction */
-#define ENGINE_WAITING 4096 /* orders remembered that wait for a place; a walk finds more */
+#define ENGINE_BATCH 32 /* domains decided in one transaction */
+/* orders remembered that wait for a place; a walk finds more */
+#define ENGINE_WAITING 4096
 
 /* What became of a domain that was due. */
 struct decision {
@@ -61,9 +62,9 @@ struct engine {
 	bool walk_again;
 	uint32_t walk_after;
 
-	bool planning;     /* the plan's walk over all domains is not over */
-	int64_t planned_s; /* the clock as it stands in the stored plan */
-	int64_t seen_s;    /* the clock at the last look */
+	bool planning;          /* the plan's walk over all domains is not over */
+	int64_t planned_s;      /* the clock as it stands in the stored plan */
+	int64_t seen_s;         /* the clock at the last look */
 	int64_t pause_until_ms; /* CLOCK_MONOTONIC: the store failed, try again then */
 	bool failing;           /* it has, and no write has succeeded since */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
-/* http: requests to a CA over one libcurl multi handle, and the one place that knows
- * curl.
+/* http: requests to a CA over one libcurl multi handle, and the one place that knows curl
+ * (http.c, http_answer.c).
  *
  * HTTPS only (plain http to a loopback address is let through, for nothing but tests of a
  * CA of one's own), TLS 1.2 and up, certificate checked against the system's or the
@@ -29,14 +29,14 @@ struct http_response {
 	struct error error; /* set when status is 0, or the body was cut at its limit */
 	const char *body;   /* 0-terminated */
 	size_t size;
-	const char
-	    *content_type;    /* "" when there was none; without parameters, lower case */
-	const char *location; /* "" … */
+	/* "" when there was none; without parameters, lower case */
+	const char *content_type;
+	const char *location; /* resolved; "" when there was none */
 	const char *nonce;    /* Replay-Nonce, checked: base64url; else "" */
-	const char *link_alternate[8]; /* targets of Link: rel="alternate", resolved, NULL
-					  at the end */
-	int64_t retry_after_s; /* from now, both forms of RFC 9110 §10.2.3; 0: none; at
-				  most 30 days */
+	/* targets of Link: rel="alternate" (RFC 8288), resolved, NULL at the end */
+	const char *link_alternate[8];
+	/* from now, both forms of RFC 9110 §10.2.3; 0: none; at most 30 days */
+	int64_t retry_after_s;
 };
 
 typedef void http_done(void *ctx, const struct http_response *response);

@@ -70,8 +70,7 @@ int jws_base64url_decode(const char *text, unsigned char **data, size_t *size,
 		plain[i] = (char)(c == '-' ? '+' : c == '_' ? '/' : c);
 	}
 	n = EVP_DecodeBlock(out, (unsigned char *)plain, (int)padded);
-	/* Bits beyond the last byte must be zero, or one value would have many spellings.
-	 */
+	/* Bits beyond the last byte must be zero: a value has one spelling. */
 	again = n < 0 ? NULL : jws_base64url(out, (size_t)n - (padded - length));
 	if (!again || strcmp(again, text) != 0) {
 		r = error_set(err, EBADMSG, "a text of %zu characters is not base64url",

@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "acme/problem.h"
 
-#include "store/log.h"
+#include "store/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -109,7 +109,7 @@ static void compose(struct wire_failure *f, const char *what, const char *cause,
 		n += copy_cut(f->text + n, sizeof(f->text) - n, "; ");
 		copy_cut(f->text + n, sizeof(f->text) - n, remedy);
 	}
-	log_clean(f->text);
+	text_clean(f->text);
 }
 
 void problem_set(struct wire_failure *f, enum wire_verdict verdict, const char *format,
@@ -125,7 +125,7 @@ void problem_set(struct wire_failure *f, enum wire_verdict verdict, const char *
 	memset(f, 0, sizeof(*f));
 	f->verdict = verdict;
 	copy_cut(f->text, sizeof(f->text), n < 0 ? format : text);
-	log_clean(f->text);
+	text_clean(f->text);
 }
 
 static const char *member(const json_t *object, const char *name)
@@ -168,7 +168,7 @@ static void from_document(const json_t *problem, const char *what, bool begun,
 	char numbered[64];
 
 	copy_cut(f->type, sizeof(f->type), type);
-	log_clean(f->type);
+	text_clean(f->type);
 	if (!*detail)
 		detail = member(p, "title");
 	if (!*detail && *type)
@@ -274,7 +274,7 @@ void problem_from_challenge(const json_t *error, const char *name, const char *t
 	f->verdict = WIRE_NEW_ORDER;
 	f->http_status = 200;
 	copy_cut(f->type, sizeof(f->type), member(p, "type"));
-	log_clean(f->type);
+	text_clean(f->type);
 	if (k && strcmp(k->type, "caa") == 0)
 		snprintf(what, sizeof(what), "the CA may not certify %.253s", name);
 	else if (k && strcmp(k->type, "dns") == 0)

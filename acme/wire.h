@@ -36,41 +36,46 @@
 enum wire_type {
 	/* fs -> net */
 	WIRE_HELLO = 1, /* epoch */
-	WIRE_ANSWERS,   /* tokens of stored orders; fewer than WIRE_TOKENS_MAX: the last */
-	WIRE_JOB,       /* job: an order to begin or to go on with */
-	WIRE_DROP,      /* the job is no longer wanted */
-	WIRE_STORED,    /* the last step of this job is on disk */
-	WIRE_SIGNATURE, /* sign.request, bytes: the raw signature (ES256: r||s, HS256: MAC) */
+	WIRE_ANSWERS, /* tokens of stored orders; fewer than WIRE_TOKENS_MAX: the last */
+	WIRE_JOB,     /* job: an order to begin or to go on with */
+	WIRE_DROP,    /* the job is no longer wanted */
+	WIRE_STORED,  /* the last step of this job is on disk */
+	/* sign.request, bytes: the raw signature (ES256: r||s, HS256: MAC) */
+	WIRE_SIGNATURE,
 	/* net -> fs */
 	WIRE_READY,     /* a net worker has started */
 	WIRE_HELLO_ACK, /* epoch */
-	WIRE_SIGN,      /* sign: request number, kind, JWS signing input (RFC 7515 §5.1) */
-	WIRE_ACCOUNT,   /* account.kid */
-	WIRE_STATE,     /* state: how far the order is, its URLs */
-	WIRE_TOKENS,    /* tokens: http-01 challenges about to be answered */
-	WIRE_DONE,      /* bytes: the PEM chain, leaf first */
-	WIRE_FAILED,    /* failure */
+	WIRE_SIGN,    /* sign: request number, kind, JWS signing input (RFC 7515 §5.1) */
+	WIRE_ACCOUNT, /* account.kid */
+	WIRE_STATE,   /* state: how far the order is, its URLs */
+	WIRE_TOKENS,  /* tokens: http-01 challenges about to be answered */
+	WIRE_DONE,    /* bytes: the PEM chain, leaf first */
+	WIRE_FAILED,  /* failure */
 };
 
 enum wire_sign { WIRE_SIGN_ACCOUNT = 1, WIRE_SIGN_EAB };
 
 /* What became of an order, and what the engine is to make of it. */
 enum wire_verdict {
-	WIRE_RETRY = 1,   /* go on with the stored order after a back-off (network, 5xx, 429) */
-	WIRE_NEW_ORDER,   /* the order is dead (invalid, gone): begin anew after a back-off */
-	WIRE_NO_ACCOUNT,  /* accountDoesNotExist: forget the kid, then as WIRE_NEW_ORDER, at once */
-	WIRE_INPUT,       /* the CA refuses what it was given: once a day */
+	/* go on with the stored order after a back-off (network, 5xx, 429) */
+	WIRE_RETRY = 1,
+	/* the order is dead (invalid, gone): begin anew after a back-off */
+	WIRE_NEW_ORDER,
+	/* accountDoesNotExist: forget the kid, then as WIRE_NEW_ORDER, at once */
+	WIRE_NO_ACCOUNT,
+	WIRE_INPUT, /* the CA refuses what it was given: once a day */
 };
 
 struct wire_job {
 	char directory[URL_MAX];
-	char kid[URL_MAX];        /* "" : newAccount first */
-	char jwk[512];            /* the account's public key, RFC 7517 JSON, canonical for RFC 7638 */
-	char contact[1024];       /* "mailto:a@b,mailto:c@d" or "" */
-	char eab_kid[256];        /* "" : none */
-	char names[4096];         /* space separated identifiers */
+	char kid[URL_MAX]; /* "" : newAccount first */
+	/* the account's public key, RFC 7517 JSON, canonical for RFC 7638 */
+	char jwk[512];
+	char contact[1024]; /* "mailto:a@b,mailto:c@d" or "" */
+	char eab_kid[256];  /* "" : none */
+	char names[4096];   /* space separated identifiers */
 	char preferred_chain[256];
-	enum order_state state;   /* where to go on */
+	enum order_state state; /* where to go on */
 	char order_url[URL_MAX], finalize_url[URL_MAX], certificate_url[URL_MAX];
 	const unsigned char *csr; /* DER */
 	size_t csr_size;
@@ -79,10 +84,10 @@ struct wire_job {
 
 struct wire_failure {
 	enum wire_verdict verdict;
-	int64_t retry_after_s;    /* the CA's Retry-After from now, 0: none */
-	uint32_t http_status;     /* 0: no answer came */
-	char type[128];           /* "urn:ietf:params:acme:error:…" or "" */
-	char text[400];           /* cause and remedy, one sentence for a person */
+	int64_t retry_after_s; /* the CA's Retry-After from now, 0: none */
+	uint32_t http_status;  /* 0: no answer came */
+	char type[128];        /* "urn:ietf:params:acme:error:…" or "" */
+	char text[400];        /* cause and remedy, one sentence for a person */
 };
 
 struct wire_token {
@@ -92,7 +97,8 @@ struct wire_token {
 
 struct wire_message {
 	enum wire_type type;
-	uint32_t job; /* 0 in READY, HELLO, HELLO_ACK, ANSWERS; never the same for two orders */
+	/* 0 in READY, HELLO, HELLO_ACK, ANSWERS; never the same for two orders */
+	uint32_t job;
 	uint64_t epoch;
 	struct wire_job work;
 	struct {
@@ -128,7 +134,8 @@ int wire_link_new(struct wire_link **link, int fd, struct error *err);
 void wire_link_free(struct wire_link *link);
 /* Events to poll for: POLLIN, and POLLOUT while something waits. */
 short wire_link_events(const struct wire_link *link);
-int wire_link_send(struct wire_link *link, const struct wire_message *m, struct error *err);
+int wire_link_send(struct wire_link *link, const struct wire_message *m,
+		   struct error *err);
 /* Sends what waits. */
 int wire_link_flush(struct wire_link *link, struct error *err);
 /* 0 with a message (valid until the next call), -EAGAIN when there is none, -EPIPE when the

@@ -265,8 +265,7 @@ static int filter_calls(enum confine_role role, const struct log *lg, struct err
 	struct rules r = {.filter = seccomp_init(SCMP_ACT_ERRNO(EPERM))};
 	if (!r.filter)
 		return error_set(err, ENOMEM, "cannot make a seccomp filter");
-	/* A binary tree instead of a chain: each call pays for its place in the filter.
-	 */
+	/* A binary tree instead of a chain: a call pays for its place in the filter. */
 	(void)seccomp_attr_set(r.filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	r.failed = seccomp_attr_set(r.filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	rules_of_names(&r, SCMP_ACT_ALLOW, allowed, COUNT(allowed));
@@ -285,8 +284,7 @@ static int filter_calls(enum confine_role role, const struct log *lg, struct err
 int confine_rest(enum confine_role role, int store_fd, const char *roots_file,
 		 const struct log *lg, struct error *err)
 {
-	/* seccomp and Landlock both ask for it; confine_user() has done it in a worker.
-	 */
+	/* seccomp and Landlock both ask for it; in a worker confine_user() did it. */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return error_set(err, errno, "prctl: %s", strerror(errno));
 	/* First: the filter does not let landlock_restrict_self(2) through. */

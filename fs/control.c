@@ -5,6 +5,7 @@
 #include "fs/situation.h"
 #include "fs/when.h"
 #include "store/event.h"
+#include "store/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -39,35 +40,29 @@ static void census_clear(struct census *c)
 		free(c->number[i]);
 }
 
+static void count(void *arg, const struct status_context *ctx, const struct situation *s)
+{
+	struct census *c = arg;
+
+	(void)ctx;
+	c->total++;
+	c->by_state[s->state]++;
+	if (s->serves)
+		c->by_source[s->served.source]++;
+	if (c->listed[s->state] < STATUS_LISTED)
+		c->number[s->state][c->listed[s->state]++] = s->domain.number;
+}
+
 static int census_take(const struct status_context *ctx, struct txn *txn,
 		       struct census *c, struct error *err)
 {
-	struct situation s;
-	struct domain d;
-	uint32_t after = 0;
-	int rc;
-
 	memset(c, 0, sizeof(*c));
 	for (size_t i = 0; i < SITUATION_STATES; i++) {
 		c->number[i] = calloc(STATUS_LISTED, sizeof(*c->number[i]));
 		if (!c->number[i])
 			return no_memory(err);
 	}
-	while ((rc = domain_next(txn, after, &d, err)) == 0) {
-		after = d.number;
-		if (d.target)
-			continue;
-		rc = situation_read(ctx, txn, &d, &s, err);
-		if (rc)
-			return rc;
-		c->total++;
-		c->by_state[s.state]++;
-		if (s.serves)
-			c->by_source[s.served.source]++;
-		if (c->listed[s.state] < STATUS_LISTED)
-			c->number[s.state][c->listed[s.state]++] = d.number;
-	}
-	return rc == -ENOENT ? 0 : rc;
+	return situation_each(ctx, txn, count, c, err);
 }
 
 static json_t *counts_json(const struct census *c, bool of_states)
@@ -174,8 +169,8 @@ static int write_event(FILE *out, struct txn *txn, struct event *e, struct error
 		else if (rc)
 			return rc;
 	}
-	log_clean(e->text);
-	log_clean(d.name.text);
+	text_clean(e->text);
+	text_clean(d.name.text);
 	fprintf(out, "%s %s %s %s\n", when_rfc3339(e->at_s, at), event_kind_name(e->kind),
 		d.name.text[0] ? d.name.text : "-", e->text);
 	return 0;

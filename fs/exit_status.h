@@ -4,6 +4,7 @@
 #ifndef CERTFS_FS_EXIT_STATUS_H
 #define CERTFS_FS_EXIT_STATUS_H
 
+/* EX_OK for 0, EX_OSERR for what is of no other kind. `code` is positive. */
 int exit_status_of(int code);
 
 #endif

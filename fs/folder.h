@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
-/* folder: the store's folder, made by root for the fs worker's user. */
+/* folder: the store's folder, made by root for the fs worker's user, before there is
+ * one. */
 #ifndef CERTFS_FS_FOLDER_H
 #define CERTFS_FS_FOLDER_H
 

@@ -27,9 +27,13 @@ struct gone {
 	unsigned next;
 };
 
-void gone_note(struct gone *g, pid_t tid, uint32_t number, enum file_kind kind, int64_t now_ms);
+/* The thread has unlinked it. A flood of unlinks forgets the oldest. */
+void gone_note(struct gone *g, pid_t tid, uint32_t number, enum file_kind kind,
+	       int64_t now_ms);
+/* Must this thread find it gone? */
 bool gone_has(const struct gone *g, pid_t tid, uint32_t number, enum file_kind kind,
 	      int64_t now_ms);
+/* It has created it anew. */
 void gone_forget(struct gone *g, pid_t tid, uint32_t number, enum file_kind kind);
 
 #endif

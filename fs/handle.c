@@ -10,8 +10,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define FIRST_ROOM 8192u
-
 struct handles {
 	uint32_t incarnation; /* upper half of each fh; not 0, and so is no fh */
 	pthread_mutex_t lock; /* all below */
@@ -120,21 +118,9 @@ int handle_resize(struct handle *h, uint64_t size)
 	if (size > PEM_FILE_MAX)
 		return -EFBIG;
 	size_t old = h->content ? secret_size(h->content) : 0;
-	if (!h->content || size > secret_capacity(h->content)) {
-		size_t room = FIRST_ROOM;
-		while (room < size)
-			room *= 2;
-		struct secret *grown = secret_new(room);
-		if (!grown)
-			return -ENOMEM;
-		if (h->content &&
-		    secret_append(grown, secret_data(h->content), old) < 0) {
-			secret_free(grown);
-			return -ENOMEM;
-		}
-		secret_free(h->content);
-		h->content = grown;
-	}
+	int r = secret_grow(&h->content, (size_t)size);
+	if (r < 0)
+		return r;
 	if (size != old)
 		h->dirty = true;
 	secret_resize(h->content, (size_t)size);

@@ -2,14 +2,15 @@
 /* Copyright (C) 2026 The certfs authors */
 /* handle: files that are open for writing, and pages that are open for reading.
  *
- * A write to a served name collects in its handle's memory and takes effect at FLUSH. A page
- * (status, …) is rendered once, at OPEN, so that its reads fit together. Handles die with
- * the worker: their numbers carry the worker's incarnation, so that a handle of a dead
- * worker is known as such (EIO).
+ * A write to a served name collects in its handle's memory and takes effect at FLUSH. A
+ * page (status, …) is rendered once, at OPEN, so that its reads fit together. Handles die
+ * with the worker: their numbers carry the worker's incarnation, so that a handle of a
+ * dead worker is known as such (EIO).
  *
- * A handle belongs to the device thread from the answer to its OPEN on; the table itself is
- * behind a lock that is held for memory operations only, since pages that take long are
- * opened by the thread that renders them. */
+ * A handle belongs to the device thread from the answer to its OPEN on; the table itself
+ * is behind a lock that is held for memory operations only, since pages that take long
+ * are opened by the thread that renders them. What handle_open(), handle_find() and
+ * handle_of() return lives until handle_close(), which only the device thread calls. */
 #ifndef CERTFS_FS_HANDLE_H
 #define CERTFS_FS_HANDLE_H
 
@@ -22,30 +23,35 @@
 
 struct handle {
 	uint64_t fh;
-	uint32_t number;       /* the domain */
-	enum file_kind kind;   /* of a write handle */
-	bool writing;
-	bool dirty;            /* written since the last FLUSH that took effect */
-	bool emptied;          /* opened with O_TRUNC, and nothing was written yet */
-	pid_t opener;
-	uint32_t uid;
-	struct secret *content;
-	int64_t mtime_s;       /* utimens before the FLUSH; 0: none */
-	uint32_t mode, owner_uid, owner_gid; /* OWNER_KEEP: not set */
+	uint32_t number;        /* the domain */
+	enum file_kind kind;    /* of a write handle */
+	bool writing;           /* else a page */
+	bool dirty;             /* written since the last FLUSH that took effect */
+	bool emptied;           /* opened with O_TRUNC, and nothing was written yet */
+	pid_t opener;           /* the thread that opened it */
+	uint32_t uid;           /* its user */
+	struct secret *content; /* NULL: nothing was written yet */
+	/* by chmod, chown, utimens before the FLUSH; OWNER_KEEP and 0: not set */
+	uint32_t mode, owner_uid, owner_gid;
+	int64_t mtime_s;
 };
 
 struct handles;
 struct handles *handles_new(void); /* NULL: no memory */
 void handles_free(struct handles *hs);
-/* NULL: no memory, or HANDLES_MAX are open (ENFILE). `content` becomes the handle's. */
+/* NULL: no memory, or HANDLES_MAX are open (ENFILE). `content` (may be NULL: empty)
+ * becomes the handle's, and is freed when there is none. */
 #define HANDLES_MAX 4096
 struct handle *handle_open(struct handles *hs, struct secret *content);
 /* NULL: a handle of another worker. */
 struct handle *handle_find(struct handles *hs, uint64_t fh);
 /* The write handle of this file and process, for a SETATTR that names no handle. */
-struct handle *handle_of(struct handles *hs, uint32_t number, enum file_kind kind, pid_t pid);
+struct handle *handle_of(struct handles *hs, uint32_t number, enum file_kind kind,
+			 pid_t pid);
+/* A handle that is not there is fine: a RELEASE can come twice. */
 void handle_close(struct handles *hs, uint64_t fh);
-/* -EFBIG above PEM_FILE_MAX, -ENOMEM. */
+/* -EFBIG above PEM_FILE_MAX, -ENOMEM: nothing has changed. What lies between the old end
+ * and `offset` is zeros. Only what changes the content makes it dirty. */
 int handle_write(struct handle *h, const void *data, size_t size, uint64_t offset);
 int handle_resize(struct handle *h, uint64_t size);
 

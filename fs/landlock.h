@@ -25,6 +25,8 @@
 #define SANITIZED 0
 #endif
 
+/* 0 also where the kernel has no Landlock; `roots_file` may be NULL (landlock(7)). What
+ * each role keeps: confine_rest(). */
 int landlock_confine(enum confine_role role, int store_fd, const char *roots_file,
 		     const struct log *lg, struct error *err);
 

@@ -21,7 +21,18 @@ struct listing {
 	char *buffer;
 	size_t size, used;
 	bool plus;
+	int rc; /* why the listing ends before its end: 0 or -errno, and `err` says it */
+	struct error err;
 };
+
+/* Is there one more? A failure is noted: a store that can't be read must not look like an
+ * empty directory. */
+static bool more(struct listing *l, int rc)
+{
+	if (rc < 0 && rc != -ENOENT)
+		l->rc = rc;
+	return rc == 0;
+}
 
 static bool add(struct listing *l, const char *name, uint64_t id, off_t next)
 {
@@ -46,9 +57,8 @@ static bool add(struct listing *l, const char *name, uint64_t id, off_t next)
 static void list_root(struct listing *l, off_t off)
 {
 	struct domain d;
-	struct error err;
 	uint32_t after = (uint32_t)off;
-	while (domain_next(l->txn, after, &d, &err) == 0) {
+	while (more(l, domain_next(l->txn, after, &d, &l->err))) {
 		uint64_t id = node_id(d.number, 0, d.target ? NODE_ALIAS : NODE_DIR);
 		if (!add(l, d.name.text, id, (off_t)d.number))
 			return;
@@ -67,9 +77,8 @@ static void list_domain(struct listing *l, uint32_t number, off_t off)
 	const off_t page_count = sizeof(pages) / sizeof(*pages);
 	struct scratch_info info;
 	struct current c;
-	struct error err;
 	char name[NAME_MAX_TEXT];
-	if (current_get(l->txn, number, &c, &err) < 0)
+	if (!more(l, current_get(l->txn, number, &c, &l->err)))
 		return;
 	for (; off < FILE_KINDS; off++)
 		if (!add(l, file_name[off],
@@ -94,12 +103,12 @@ static void list_combined(struct listing *l, off_t off)
 {
 	struct domain d;
 	struct current c;
-	struct error err;
 	char name[NAME_MAX_TEXT + 8];
 	uint32_t after = (uint32_t)off;
-	while (domain_next(l->txn, after, &d, &err) == 0) {
+	while (more(l, domain_next(l->txn, after, &d, &l->err))) {
 		after = d.number;
-		if (d.target || current_get(l->txn, d.number, &c, &err) < 0)
+		/* One that can't be read must not hide the others. */
+		if (d.target || current_get(l->txn, d.number, &c, &l->err) < 0)
 			continue;
 		snprintf(name, sizeof(name), "%s.pem", d.name.text);
 		if (!add(l, name, node_file(d.number, c.served, FILE_COMBINED),
@@ -114,7 +123,6 @@ static void list_history(struct listing *l, const struct node *n, off_t off)
 {
 	uint32_t gens[HISTORY_LISTED];
 	size_t count;
-	struct error err;
 	char name[16];
 	if (n->kind == NODE_HISTORY_DIR) {
 		for (; off < FILE_KINDS; off++)
@@ -125,7 +133,8 @@ static void list_history(struct listing *l, const struct node *n, off_t off)
 				return;
 		return;
 	}
-	if (generation_list(l->txn, n->number, gens, HISTORY_LISTED, &count, &err) < 0)
+	if (!more(l, generation_list(l->txn, n->number, gens, HISTORY_LISTED, &count,
+				     &l->err)))
 		return;
 	for (; (size_t)off < count; off++) {
 		snprintf(name, sizeof(name), "%u", gens[off]);
@@ -138,8 +147,7 @@ static void list_history(struct listing *l, const struct node *n, off_t off)
 static void list_tokens(struct listing *l, off_t off)
 {
 	char token[TOKEN_MAX] = "";
-	struct error err;
-	for (off_t at = 0; token_next(l->txn, token, token, &err) == 0; at++)
+	for (off_t at = 0; more(l, token_next(l->txn, token, token, &l->err)); at++)
 		if (at >= off && !add(l, token, node_token(token), at + 1))
 			return;
 }
@@ -185,7 +193,11 @@ static void answer(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool 
 	} else {
 		list(&l, &n, off);
 		db_read_end(l.txn);
-		fuse_reply_buf(req, l.buffer, l.used);
+		/* What was found first is listed, and the failure met by the next call. */
+		if (l.rc < 0 && l.used == 0)
+			fs_refuse(req, &l.err);
+		else
+			fuse_reply_buf(req, l.buffer, l.used);
 	}
 	free(l.buffer);
 }

@@ -22,8 +22,8 @@ static int split(const char *text, char host[static 64], const char **port,
 		from++;
 		length -= 2;
 	} else if (memchr(text, ':', length)) {
-		length =
-		    0; /* an IPv6 address without brackets: which colon is the port's? */
+		/* An IPv6 address without brackets: which colon is the port's? */
+		length = 0;
 	}
 	if (length == 0 || length >= 64 || colon[1] == '\0')
 		return error_set(

@@ -110,9 +110,10 @@ static void gather_dates(struct gathering *g, const struct status_context *ctx,
 	fprintf(x509, "/%s\"} %" PRId64 "\n", file_name[FILE_CERT], at_s);
 }
 
-static void gather(struct gathering *g, const struct status_context *ctx,
-		   const struct situation *s)
+static void gather(void *arg, const struct status_context *ctx, const struct situation *s)
 {
+	struct gathering *g = arg;
+
 	if (s->serves) {
 		g->domains[s->served.source][s->state]++;
 		if (s->served.info.not_after_s < g->earliest_s)
@@ -135,27 +136,13 @@ static void gather(struct gathering *g, const struct status_context *ctx,
 static int gather_all(struct gathering *g, const struct status_context *ctx,
 		      struct txn *txn, struct error *err)
 {
-	struct situation s;
-	struct domain d;
-	uint32_t after = 0;
-	int rc;
-
 	g->earliest_s = INT64_MAX;
 	for (size_t i = 0; i < FAMILIES; i++) {
 		g->out[i] = open_memstream(&g->text[i], &g->size[i]);
 		if (!g->out[i])
 			return no_memory(err);
 	}
-	while ((rc = domain_next(txn, after, &d, err)) == 0) {
-		after = d.number;
-		if (d.target)
-			continue;
-		rc = situation_read(ctx, txn, &d, &s, err);
-		if (rc)
-			return rc;
-		gather(g, ctx, &s);
-	}
-	return rc == -ENOENT ? 0 : rc;
+	return situation_each(ctx, txn, gather, g, err);
 }
 
 /* Ends the texts; true when they are whole. */

@@ -13,6 +13,8 @@
 
 #define METRICS_DOMAINS 10000
 
+/* All families, from one walk over the domains. ENOMEM, or why the store can't be read;
+ * what was written by then is no whole page. */
 int metrics_write(FILE *out, const struct status_context *ctx, struct txn *txn,
 		  struct error *err);
 

@@ -10,7 +10,7 @@
 
 #define FILES_MAX  1024u
 #define NAME_BYTES 256
-#define FIRST_ROOM 4096u
+#define SERIAL_MAX 0xffffffu /* the room in a node id */
 
 struct file {
 	bool taken;
@@ -94,6 +94,15 @@ static int place(struct scratch *s, uint32_t number, struct file **free_place,
 	return 0;
 }
 
+/* A live file's serial is its inode: no two have the same, however many there were. */
+static uint32_t new_serial(struct scratch *s)
+{
+	do {
+		s->last_serial = s->last_serial % SERIAL_MAX + 1;
+	} while (by_serial(s, s->last_serial));
+	return s->last_serial;
+}
+
 int scratch_create(struct scratch *s, uint32_t number, const char *name, uint32_t uid,
 		   uint32_t gid, uint32_t mode, int64_t now_s, struct scratch_info *info,
 		   struct error *err)
@@ -109,14 +118,13 @@ int scratch_create(struct scratch *s, uint32_t number, const char *name, uint32_
 	else
 		r = place(s, number, &f, err);
 	if (r == 0) {
-		f->taken = true;
-		s->last_serial = (s->last_serial + 1) & 0xffffff;
 		f->info = (struct scratch_info){.number = number,
-						.serial = s->last_serial,
+						.serial = new_serial(s),
 						.uid = uid,
 						.gid = gid,
 						.mode = mode & 0777,
 						.mtime_s = now_s};
+		f->taken = true;
 		f->used_s = now_s;
 		memcpy(f->name, name, strlen(name) + 1);
 		*info = f->info;
@@ -177,18 +185,9 @@ static int resize(struct scratch *s, struct file *f, uint64_t size)
 		return -EDQUOT;
 	if (size > old && s->total + (size - old) > SCRATCH_TOTAL_MAX)
 		return -ENOSPC;
-	if (!f->content || size > secret_capacity(f->content)) {
-		size_t room = FIRST_ROOM;
-		while (room < size)
-			room *= 2;
-		struct secret *grown = secret_new(room);
-		if (!grown)
-			return -ENOMEM;
-		if (f->content)
-			secret_append(grown, secret_data(f->content), old);
-		secret_free(f->content);
-		f->content = grown;
-	}
+	int r = secret_grow(&f->content, (size_t)size);
+	if (r < 0)
+		return r;
 	secret_resize(f->content, (size_t)size);
 	s->total = s->total - old + (size_t)size;
 	f->info.size = (size_t)size;

@@ -2,12 +2,14 @@
 /* Copyright (C) 2026 The certfs authors */
 /* scratch: files beside the served ones, in memory, for their owner only.
  *
- * rsync's `.cert.pem.AbCdEf`, sed's `sedXXXXXX`, an editor's backup: a writer makes a file
- * of another name and renames it over a served one. Such files live here: at most
- * SCRATCH_FILE_MAX bytes each, SCRATCH_DIR_MAX in a directory, SCRATCH_USER_MAX bytes of one
- * user and SCRATCH_TOTAL_MAX in all (so that one user's flood can't turn against another),
- * gone after an hour unused. They die with the worker. Used by the device thread and, to end
- * a rename, by the store thread: a lock guards the table, held for memory operations only. */
+ * rsync's `.cert.pem.AbCdEf`, sed's `sedXXXXXX`, an editor's backup: a writer makes a
+ * file of another name and renames it over a served one. Such files live here: at most
+ * SCRATCH_FILE_MAX bytes each, SCRATCH_DIR_MAX in a directory, SCRATCH_USER_MAX bytes of
+ * one user and SCRATCH_TOTAL_MAX in all (so that one user's flood can't turn against
+ * another), gone after an hour unused. They die with the worker. Used by the device
+ * thread and, to end a rename, by the store thread: a lock guards the table, held for
+ * memory operations only. What is returned are copies: a file may be gone by the next
+ * call. */
 #ifndef CERTFS_FS_SCRATCH_H
 #define CERTFS_FS_SCRATCH_H
 
@@ -38,29 +40,32 @@ struct scratch;
 int scratch_new(struct scratch **s, struct error *err);
 void scratch_free(struct scratch *s);
 
-/* EDQUOT, ENOSPC with a reason; EEXIST. */
+/* EDQUOT, ENOSPC, ENAMETOOLONG with a reason; EEXIST. The serial is the file's for as
+ * long as it lives. */
 int scratch_create(struct scratch *s, uint32_t number, const char *name, uint32_t uid,
 		   uint32_t gid, uint32_t mode, int64_t now_s, struct scratch_info *info,
 		   struct error *err);
 /* False: there is none. */
 bool scratch_find(struct scratch *s, uint32_t number, const char *name,
 		  struct scratch_info *info);
+/* The same by its serial. */
 bool scratch_info(struct scratch *s, uint32_t serial, struct scratch_info *info);
 /* Changes uid, gid, mode, mtime_s and the flags to those of `info`. */
 bool scratch_set(struct scratch *s, const struct scratch_info *info);
-/* -ENOENT, -EFBIG, -EDQUOT, -ENOSPC. */
+/* -ENOENT, -EFBIG, -EDQUOT (of its user), -ENOSPC (of all), -ENOMEM. */
 int scratch_write(struct scratch *s, uint32_t serial, const void *data, size_t size,
 		  uint64_t offset, int64_t now_s);
 int scratch_resize(struct scratch *s, uint32_t serial, uint64_t size, int64_t now_s);
-/* A copy of its content; NULL: gone or no memory. */
+/* A copy of its content, the caller's to free; NULL: gone or no memory. */
 struct secret *scratch_content(struct scratch *s, uint32_t serial);
+/* False: there was none. */
 bool scratch_remove(struct scratch *s, uint32_t number, const char *name);
 void scratch_remove_serial(struct scratch *s, uint32_t serial);
-/* Takes the name `to` from whoever has it. -ENOENT. */
+/* Within a directory; takes the name `to` from whoever has it. -ENOENT, -ENAMETOOLONG. */
 int scratch_rename(struct scratch *s, uint32_t number, const char *from, const char *to);
 /* The i-th scratch file of a directory, for listings. */
-bool scratch_list(struct scratch *s, uint32_t number, size_t index, char *name, size_t room,
-		  struct scratch_info *info);
+bool scratch_list(struct scratch *s, uint32_t number, size_t index, char *name,
+		  size_t room, struct scratch_info *info);
 /* Drops a directory's files, and what was unused for an hour. */
 void scratch_drop(struct scratch *s, uint32_t number);
 void scratch_expire(struct scratch *s, int64_t now_s);

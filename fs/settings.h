@@ -9,7 +9,8 @@
 
 #include <stdio.h>
 
-/* All of it, as an INI file that could be read again. */
+/* A failed write shows in ferror(out) alone. All of it, as an INI file that could be read
+ * again. */
 void settings_write(FILE *out, const struct config *cfg);
 /* What bears on one name's certificate: "key = value", and where the value comes from:
  * built in when it is that of `defaults`, else the configuration file. `defaults` may be

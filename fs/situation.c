@@ -4,6 +4,7 @@
 
 #include "acme/engine.h"
 #include "store/due.h"
+#include "store/text.h"
 #include "store/waiting.h"
 
 #include <errno.h>
@@ -15,8 +16,7 @@
 
 #define DAY_S         (24 * 3600)
 #define REFUSED_NEW_S DAY_S
-/* Nobody here renews a custom certificate: who does is reminded this long before its end.
- */
+/* Nobody here renews a custom certificate: a reminder comes this long before. */
 #define CUSTOM_AHEAD_S (14 * DAY_S)
 
 const char *const situation_name[SITUATION_STATES] = {
@@ -130,17 +130,17 @@ static int read_waiting(struct txn *txn, struct situation *s, int64_t now_s,
 
 static void clean_all(struct situation *s)
 {
-	log_clean(s->domain.name.text);
-	log_clean(s->domain.last_error);
-	log_clean(s->domain.refused);
-	log_clean(s->served.info.serial);
-	log_clean(s->served.info.issuer);
-	log_clean(s->served.info.subject);
-	log_clean(s->served.info.names);
-	log_clean(s->served.info.key_type);
-	log_clean(s->served.warning);
-	log_clean(s->served.origin);
-	log_clean(s->order_url);
+	text_clean(s->domain.name.text);
+	text_clean(s->domain.last_error);
+	text_clean(s->domain.refused);
+	text_clean(s->served.info.serial);
+	text_clean(s->served.info.issuer);
+	text_clean(s->served.info.subject);
+	text_clean(s->served.info.names);
+	text_clean(s->served.info.key_type);
+	text_clean(s->served.warning);
+	text_clean(s->served.origin);
+	text_clean(s->order_url);
 }
 
 static void say_do(struct situation *s, enum situation_state state, const char *text,
@@ -168,9 +168,8 @@ static const char *why_self_signed(const struct status_context *ctx,
 		break;
 	}
 	if (!orders_on(ctx->cfg))
-		return "no certificate is ordered, since [acme] directory is none: name "
-		       "a "
-		       "CA there, or install a certificate with cp";
+		return "no certificate is ordered, since [acme] directory is none: "
+		       "name a CA there, or install a certificate with cp";
 	return NULL;
 }
 
@@ -309,6 +308,26 @@ int situation_read(const struct status_context *ctx, struct txn *txn,
 	clean_all(s);
 	judge(ctx, s);
 	return foresee(ctx, txn, s, err);
+}
+
+int situation_each(const struct status_context *ctx, struct txn *txn,
+		   situation_seen *seen, void *arg, struct error *err)
+{
+	struct situation s;
+	struct domain d;
+	uint32_t after = 0;
+	int rc;
+
+	while ((rc = domain_next(txn, after, &d, err)) == 0) {
+		after = d.number;
+		if (d.target)
+			continue;
+		rc = situation_read(ctx, txn, &d, &s, err);
+		if (rc)
+			return rc;
+		seen(arg, ctx, &s);
+	}
+	return rc == -ENOENT ? 0 : rc;
 }
 
 json_t *situation_time_json(int64_t at_s)

@@ -6,12 +6,12 @@
  *   expired    the certificate that is served is over
  *   failing    orders fail
  *   attention  somebody should do something: a file waits for its other half or was
- * refused within the last day, nothing but the self-signed fallback can be served, the
- *              chain has a gap, a custom certificate is about to end
+ *              refused within the last day, nothing but the self-signed fallback can be
+ *              served, the chain has a gap, a custom certificate is about to end
  *   ordering   the fallback is served until the order in flight is through: nothing to do
  *   ok         nothing to do
  *
- * All texts are cleaned (log_clean): what a certificate or a CA says may be any bytes. */
+ * All texts are cleaned (text_clean): what a certificate or a CA says may be any bytes. */
 #ifndef CERTFS_FS_SITUATION_H
 #define CERTFS_FS_SITUATION_H
 
@@ -42,8 +42,8 @@ struct situation {
 	char order_url[URL_MAX];
 	bool waits[FILE_KINDS];
 	int64_t waits_until_s;
-	char waiting[400]; /* "privkey.pem was written and waits for its certificate…", ""
-			    */
+	/* "privkey.pem was written and waits for its certificate…", or "" */
+	char waiting[400];
 
 	enum situation_state state;
 	char attention[600]; /* what to do; "" for ok and ordering */
@@ -56,6 +56,13 @@ struct situation {
 /* `d` is an installed directory. */
 int situation_read(const struct status_context *ctx, struct txn *txn,
 		   const struct domain *d, struct situation *s, struct error *err);
+
+/* Calls `seen` with each directory's, in the order of their numbers; aliases are passed
+ * over. Ends at the first that cannot be read. */
+typedef void situation_seen(void *arg, const struct status_context *ctx,
+			    const struct situation *s);
+int situation_each(const struct status_context *ctx, struct txn *txn,
+		   situation_seen *seen, void *arg, struct error *err);
 
 /* The members that every JSON form of it has: domain, serves, state, attention, next,
  * error, refused. NULL: no memory. */

@@ -7,6 +7,7 @@
 #include "fs/situation.h"
 #include "fs/when.h"
 #include "store/event.h"
+#include "store/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -214,7 +215,7 @@ static int events_json(struct txn *txn, uint32_t number, json_t *list, struct er
 	int rc = event_of(txn, number, newest, EVENTS_SHOWN, &count, err);
 
 	for (e = newest; rc == 0 && e < newest + count; e++) {
-		log_clean(e->text);
+		text_clean(e->text);
 		if (json_array_append_new(
 			list,
 			json_pack("{s:o, s:s, s:s}", "at", situation_time_json(e->at_s),

@@ -28,7 +28,7 @@ struct status_context {
 	const struct config *defaults; /* for policy: an empty file's; may be NULL */
 	const char *mountpoint;        /* for metrics; NULL: /etc/certs */
 	int64_t now_s;
-	struct slots *slots; /* for metrics; may be NULL */
+	struct slots *slots;           /* for metrics; may be NULL */
 	struct slots *const *readonly; /* the same of the read-only mounts */
 	size_t readonly_count;
 	/* For metrics: db_usage() before the transaction began, since it may not be
@@ -36,24 +36,33 @@ struct status_context {
 	struct db_usage usage;
 };
 
+/* DIR/status. All of these: ENOENT, EIO, ENOMEM; after a failure nothing is to be freed. */
 int status_page(const struct status_context *ctx, struct txn *txn, uint32_t number,
 		char **text, size_t *size, struct error *err);
-/* {"domain":…,"serves":{"source","generation","not_before","not_after","issuer","serial",
- * "sha256","names","key_type","warning",…},"state":
- * "ok|ordering|attention|failing|expired" (situation.h),"attention":"what to do" or null,
- * "now","renew_at","next":{"what","at"},"order":{"state","since","url"}
- * or null,"error":{"text","at","failures","since"} or null,"refused":{"text","at"} or
- * null, "waiting":[…file names…],"aliases":[…],"events":[{"at","kind","text"}, newest
- * last, 10]}. Times are RFC 3339 in UTC. */
+/* DIR/status.json. Times are RFC 3339 in UTC.
+ *   domain      its name
+ *   serves      {source, generation, not_before, not_after, issuer, serial, sha256, names,
+ *               key_type, warning, …}
+ *   state       ok, ordering, attention, failing or expired (situation.h)
+ *   attention   what to do, or null
+ *   now, renew_at
+ *   next        {what, at}
+ *   order       {state, since, url} or null
+ *   error       {text, at, failures, since} or null
+ *   refused     {text, at} or null
+ *   waiting     [file names]
+ *   aliases     [names]
+ *   events      [{at, kind, text}], the newest 10, newest last */
 int status_json(const struct status_context *ctx, struct txn *txn, uint32_t number,
 		char **text, size_t *size, struct error *err);
 
-/* .certfs/status.json: {"version","now","domains":N,"by_state":{…},"by_source":{…},
- * "orders_in_flight","listed":[the objects above, shortened: domain, serves, state,
- * attention, next, error, refused; what is in the worst state first; at most
- * STATUS_LISTED], "left_out":N}; .certfs/metrics (Prometheus text); .certfs/events ("TIME
- * KIND DOMAIN SENTENCE" lines, newest last, 1,000); .certfs/config (each key as in force
- * with its value; secrets' files by name only). */
+/* .certfs/status.json: {version, now, domains, by_state, by_source, orders_in_flight,
+ *                      listed, left_out}; `listed` are the objects above, shortened
+ *                      (domain, serves, state, attention, next, error, refused), what is
+ *                      in the worst state first, at most STATUS_LISTED
+ * .certfs/metrics      Prometheus text (metrics.h)
+ * .certfs/events       "TIME KIND DOMAIN SENTENCE" lines, the newest 1,000, newest last
+ * .certfs/config       each key as in force with its value; secrets' files by name only */
 #define STATUS_LISTED 10000
 enum status_control {
 	CONTROL_STATUS_JSON,
@@ -67,8 +76,7 @@ int status_control(const struct status_context *ctx, struct txn *txn,
 		   enum status_control which, char **text, size_t *size,
 		   struct error *err);
 
-/* DIR/policy when nobody has written one: each setting in force and where it comes from.
- */
+/* DIR/policy when nobody has written one: each setting in force, and its source. */
 int status_policy(const struct status_context *ctx, struct txn *txn, uint32_t number,
 		  char **text, size_t *size, struct error *err);
 

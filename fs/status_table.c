@@ -98,8 +98,7 @@ static void put_spaces(FILE *out, size_t count)
 		fputc(' ', out);
 }
 
-/* `text` in lines that fit; the first one begins at column `at`, the others are indented.
- */
+/* `text` in lines that fit; the first begins at column `at`, the others are indented. */
 static void put_wrapped(const struct table *t, const char *text, size_t at, size_t indent)
 {
 	char word[CELL_ROOM];

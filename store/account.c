@@ -46,8 +46,8 @@ int account_get(struct txn *txn, const char *directory, struct account *a,
 		rc = error_set(err, EIO, "the account at %.300s is damaged in the store",
 			       directory);
 	else
-		rc = seal_open_key(db_seal(txn), sealed, size, key, sizeof(key), &a->key,
-				   err);
+		rc = seal_decrypt(db_seal(txn), sealed, size, key, sizeof(key), &a->key,
+				  err);
 	if (rc)
 		account_clear(a);
 	return rc;
@@ -61,7 +61,7 @@ int account_put(struct txn *txn, const struct account *a, struct error *err)
 	int rc;
 
 	account_key(key, a->directory);
-	rc = seal_close_key(db_seal(txn), a->key, key, sizeof(key), &sealed, err);
+	rc = seal_encrypt(db_seal(txn), a->key, key, sizeof(key), &sealed, err);
 	if (rc)
 		goto out;
 	record = secret_new(sizeof(*a) + secret_size(sealed) + 64);

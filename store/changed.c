@@ -6,16 +6,7 @@
 
 #include <errno.h>
 
-#define RECORD      1
-#define CHANGED_KEY 4
-
-static void changed_key(unsigned char *key, uint32_t number)
-{
-	struct enc e;
-
-	enc_init(&e, key, CHANGED_KEY);
-	enc_be32(&e, number);
-}
+#define RECORD 1
 
 static int changed_decode(const struct db_value *value, uint64_t *serial,
 			  uint32_t *before, struct error *err)
@@ -36,13 +27,13 @@ static int changed_decode(const struct db_value *value, uint64_t *serial,
 static int changed_get(struct txn *txn, uint32_t number, uint64_t *serial,
 		       uint32_t *before, struct error *err)
 {
-	unsigned char key[CHANGED_KEY];
+	unsigned char key[ENC_NUMBER_KEY];
 	struct db_value v;
 	int rc;
 
 	*serial = 0;
 	*before = 0;
-	changed_key(key, number);
+	enc_number_key(key, number);
 	rc = db_get(txn, DB_CHANGED, key, sizeof(key), &v, err);
 	return rc ? rc : changed_decode(&v, serial, before, err);
 }
@@ -61,7 +52,7 @@ int changed_before(struct txn *txn, uint32_t number, uint32_t *before, struct er
 int changed_mark(struct txn *txn, uint32_t number, uint32_t before, uint64_t *serial,
 		 struct error *err)
 {
-	unsigned char key[CHANGED_KEY], record[16];
+	unsigned char key[ENC_NUMBER_KEY], record[16];
 	uint32_t first;
 	struct enc e;
 	int rc = changed_before(txn, number, &first, err);
@@ -70,7 +61,7 @@ int changed_mark(struct txn *txn, uint32_t number, uint32_t before, uint64_t *se
 		rc = db_count(txn, "changed", serial, err);
 	if (rc)
 		return rc;
-	changed_key(key, number);
+	enc_number_key(key, number);
 	enc_init(&e, record, sizeof(record));
 	enc_u8(&e, RECORD);
 	enc_u64(&e, *serial);
@@ -80,7 +71,7 @@ int changed_mark(struct txn *txn, uint32_t number, uint32_t before, uint64_t *se
 
 int changed_clear(struct txn *txn, uint32_t number, uint64_t serial, struct error *err)
 {
-	unsigned char key[CHANGED_KEY];
+	unsigned char key[ENC_NUMBER_KEY];
 	uint32_t before;
 	uint64_t now;
 	int rc = changed_get(txn, number, &now, &before, err);
@@ -91,7 +82,7 @@ int changed_clear(struct txn *txn, uint32_t number, uint64_t serial, struct erro
 	}
 	if (rc || now != serial)
 		return rc;
-	changed_key(key, number);
+	enc_number_key(key, number);
 	return db_del(txn, DB_CHANGED, key, sizeof(key), err);
 }
 
@@ -99,7 +90,7 @@ int changed_next(struct txn *txn, uint32_t from, uint32_t *number, uint64_t *ser
 		 struct error *err)
 {
 	struct db_cursor *cursor = NULL;
-	unsigned char first[CHANGED_KEY];
+	unsigned char first[ENC_NUMBER_KEY];
 	struct db_value key, value;
 	uint32_t before;
 	struct dec d;
@@ -107,7 +98,7 @@ int changed_next(struct txn *txn, uint32_t from, uint32_t *number, uint64_t *ser
 
 	if (rc)
 		return rc;
-	changed_key(first, from);
+	enc_number_key(first, from);
 	rc = db_seek(cursor, first, sizeof(first), &key, &value);
 	if (rc == 0) {
 		dec_init(&d, key.data, key.size);

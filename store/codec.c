@@ -86,6 +86,14 @@ void enc_text(struct enc *e, const char *text)
 	enc_blob(e, text, text ? strlen(text) : 0);
 }
 
+void enc_number_key(unsigned char *key, uint32_t number)
+{
+	struct enc e;
+
+	enc_init(&e, key, ENC_NUMBER_KEY);
+	enc_be32(&e, number);
+}
+
 void dec_init(struct dec *d, const void *data, size_t size)
 {
 	*d = (struct dec){.data = data, .size = size};

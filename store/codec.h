@@ -31,6 +31,11 @@ void enc_raw(struct enc *e, const void *data, size_t size); /* no length */
 void enc_blob(struct enc *e, const void *data, size_t size);
 void enc_text(struct enc *e, const char *text); /* NULL is "" */
 
+/* The key of a table with one row a domain, and the beginning of those with several: its
+ * number, so that they sort by it. */
+#define ENC_NUMBER_KEY 4
+void enc_number_key(unsigned char *key, uint32_t number);
+
 struct dec {
 	const unsigned char *data;
 	size_t size, at;

@@ -347,8 +347,7 @@ static int take_key(struct reading *rd, const char *section, const char *name,
 	return unknown_key(section, name, rd->err);
 }
 
-/* inih reads on after a failure: the first reason is the one that is kept, with its line.
- */
+/* inih reads on after a failure: the first reason is kept, with its line. */
 static int take(void *user, const char *section, const char *name, const char *value)
 {
 	struct reading *rd = user;
@@ -371,8 +370,7 @@ static int check_section_line(const char *line, struct error *err)
 	return section_known(section) ? 0 : unknown_section(section, err);
 }
 
-/* Reads a line for inih, which would take the rest of one that is too long for another.
- */
+/* Reads a line for inih, which would take the rest of a line too long for another one. */
 static char *read_line(char *line, int size, void *stream)
 {
 	struct reading *rd = stream;

@@ -28,34 +28,38 @@ struct config {
 	char *path; /* as loaded, absolute; NULL for defaults */
 
 	/* [certfs] */
-	char *store;            /* store = /var/lib/certfs */
-	char *key_group;        /* key-group = ssl-cert: group of keys (0640) */
-	char *fs_user;          /* fs-user = certfs: owns the store */
-	char *net_user;         /* net-user = certfs-net */
+	char *store;              /* store = /var/lib/certfs */
+	char *key_group;          /* key-group = ssl-cert: group of keys (0640) */
+	char *fs_user;            /* fs-user = certfs: owns the store */
+	char *net_user;           /* net-user = certfs-net */
 	enum log_level log_level; /* log-level = info */
-	uint32_t hang_limit_s;  /* hang-limit = 20: a worker that holds a request longer is replaced */
-	uint32_t keep;          /* keep = 10: generations kept for each name (1..1000) */
-	char *master_key_file;  /* master-key-file = : 32 bytes that seal keys in the store */
-	char *clock_offset_file;/* clock-offset-file = */
+	/* hang-limit = 20: a worker that holds a request longer is replaced */
+	uint32_t hang_limit_s;
+	uint32_t keep; /* keep = 10: generations kept for each name (1..1000) */
+	/* master-key-file = : 32 bytes that seal keys in the store */
+	char *master_key_file;
+	char *clock_offset_file; /* clock-offset-file = */
 
 	/* [acme] */
-	char *directory;            /* directory = Let's Encrypt's; "none" orders nothing */
+	char *directory; /* directory = Let's Encrypt's; "none" orders nothing */
 	struct config_list contact; /* contact = admin@example.com, … */
 	bool agree_terms;           /* agree-terms = yes */
-	char *roots_file;           /* roots-file = : PEM roots for the CA's own TLS; default: the system's */
-	char *eab_kid;              /* eab-kid = */
-	char *eab_key_file;         /* eab-key-file = : base64url HMAC key */
-	enum key_type key_type;     /* key-type = p256 */
-	char *preferred_chain;      /* preferred-chain = : issuer CN of the wanted chain's top */
-	uint32_t orders_at_once;    /* orders-at-once = 50 (1..1000) */
-	uint32_t timeout_s;         /* timeout = 30: of one HTTP request */
+	/* roots-file = : PEM roots for the CA's own TLS; default: the system's */
+	char *roots_file;
+	char *eab_kid;          /* eab-kid = */
+	char *eab_key_file;     /* eab-key-file = : base64url HMAC key */
+	enum key_type key_type; /* key-type = p256 */
+	/* preferred-chain = : issuer CN of the wanted chain's top */
+	char *preferred_chain;
+	uint32_t orders_at_once; /* orders-at-once = 50 (1..1000) */
+	uint32_t timeout_s;      /* timeout = 30: of one HTTP request */
 
 	/* [http-01] */
-	struct config_list listen;  /* listen = 0.0.0.0:80 [::]:80 ; "none" */
+	struct config_list listen; /* listen = 0.0.0.0:80 [::]:80 ; "none" */
 
 	/* [renewal] */
-	uint32_t before_days;       /* before = 30 */
-	uint32_t reminders;         /* reminders = 30: unheeded, then the fallback is served */
+	uint32_t before_days; /* before = 30 */
+	uint32_t reminders;   /* reminders = 30: unheeded, then the fallback is served */
 };
 
 /* Reads `path`; NULL or an absent default file gives the defaults, an absent file that was

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
-/* db: the LMDB environment, and the one place that knows LMDB.
+/* db: the LMDB environment, and the one place that knows LMDB (db*.c).
  *
  * One environment in the store's folder, opened for writing by one process (a lock on
  * `certfs.lock` in it holds a second daemon off with a reason) and by others read-only.
@@ -53,9 +53,10 @@ enum db_table {
 	DB_LIMITS,      /* CA, kind, time */
 	DB_EVENTS,      /* sequence -> event */
 	DB_EVENTS_OF,   /* number, sequence -> nothing: the events of a domain */
-	DB_WAITING,     /* number -> a file that waits for its other half */
+	DB_WAITING,     /* number, kind -> a file that waits for its other half */
 	DB_CHANGED,     /* number -> kernel caches must be told */
-	DB_ANSWERED,    /* connection, unique -> result of a FUSE request that changed something */
+	/* connection, unique -> result of a FUSE request that changed something */
+	DB_ANSWERED,
 	DB_TABLES
 };
 
@@ -65,9 +66,9 @@ struct db_value {
 };
 
 struct db_options {
-	bool read_only;      /* for tools; takes no lock */
-	size_t map_size;     /* first size in bytes; 0: 64 MiB; grows by itself */
-	struct seal *seal;   /* for generation_*; may be NULL; stays the caller's */
+	bool read_only;    /* for tools; takes no lock */
+	size_t map_size;   /* first size in bytes; 0: 64 MiB; grows by itself */
+	struct seal *seal; /* for generation_*; may be NULL; stays the caller's */
 };
 
 /* Opens or makes the store in folder `dir` ("." is fine, and is what a process does that may
@@ -114,6 +115,9 @@ int db_prev(struct db_cursor *cursor, struct db_value *found_key,
 	    struct db_value *found_value);
 int db_last(struct db_cursor *cursor, struct db_value *found_key,
 	    struct db_value *found_value);
+/* The last entry with a key < `key`. */
+int db_seek_before(struct db_cursor *cursor, const void *key, size_t key_size,
+		   struct db_value *found_key, struct db_value *found_value);
 
 /* A counter in DB_META: adds 1 and returns the new value (first: 1). */
 int db_count(struct txn *txn, const char *counter, uint64_t *value, struct error *err);

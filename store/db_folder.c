@@ -64,8 +64,7 @@ int db_folder_lock(const char *folder, int *lock_fd, struct error *err)
 	}
 	n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
 	if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) {
-		/* A full disk: the lock holds all the same, only its owner has no name.
-		 */
+		/* A full disk: the lock holds all the same, its owner has no name. */
 	}
 	*lock_fd = fd;
 	fd = -1;

@@ -10,9 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECORD     1
-#define NUMBER_KEY 4
-#define ALIAS_KEY  8
+#define RECORD    1
+#define ALIAS_KEY 8
 
 const char *const file_name[FILE_KINDS] = {
     [FILE_CERT] = "cert.pem",           [FILE_CHAIN] = "chain.pem",
@@ -37,14 +36,6 @@ bool file_is_secret(enum file_kind kind)
 uint32_t file_mode(enum file_kind kind, uint32_t mode)
 {
 	return mode & (file_is_secret(kind) ? 07770 : 07777);
-}
-
-static void number_key(unsigned char *key, uint32_t number)
-{
-	struct enc e;
-
-	enc_init(&e, key, NUMBER_KEY);
-	enc_be32(&e, number);
 }
 
 static void alias_key(unsigned char *key, uint32_t target, uint32_t number)
@@ -139,11 +130,11 @@ static int domain_decode(uint32_t number, const struct db_value *value, struct d
 
 int domain_get(struct txn *txn, uint32_t number, struct domain *d, struct error *err)
 {
-	unsigned char key[NUMBER_KEY];
+	unsigned char key[ENC_NUMBER_KEY];
 	struct db_value v;
 	int rc;
 
-	number_key(key, number);
+	enc_number_key(key, number);
 	rc = db_get(txn, DB_DOMAINS, key, sizeof(key), &v, err);
 	if (rc == -ENOENT)
 		return error_set(err, ENOENT, "there is no domain with the number %u",
@@ -177,7 +168,7 @@ int domain_find(struct txn *txn, const char *name, struct domain *d, struct erro
 
 static int domain_write(struct txn *txn, const struct domain *d, struct error *err)
 {
-	unsigned char key[NUMBER_KEY], record[sizeof(*d) + 128];
+	unsigned char key[ENC_NUMBER_KEY], record[sizeof(*d) + 128];
 	struct enc e;
 
 	enc_init(&e, record, sizeof(record));
@@ -185,17 +176,17 @@ static int domain_write(struct txn *txn, const struct domain *d, struct error *e
 	if (e.overflow)
 		return error_set(err, EINVAL, "the row of domain %u does not fit",
 				 (unsigned int)d->number);
-	number_key(key, d->number);
+	enc_number_key(key, d->number);
 	return db_put(txn, DB_DOMAINS, key, sizeof(key), record, e.size, err);
 }
 
 int domain_put(struct txn *txn, const struct domain *d, struct error *err)
 {
-	unsigned char key[NUMBER_KEY];
+	unsigned char key[ENC_NUMBER_KEY];
 	struct db_value v;
 	int rc;
 
-	number_key(key, d->number);
+	enc_number_key(key, d->number);
 	rc = db_get(txn, DB_DOMAINS, key, sizeof(key), &v, err);
 	if (rc == -ENOENT)
 		return error_set(err, ENOENT, "there is no domain with the number %u",
@@ -310,13 +301,13 @@ static int domain_take(struct txn *txn, const struct name *name, int64_t now_s,
 static int has_generations(struct txn *txn, uint32_t number, bool *has, struct error *err)
 {
 	struct db_cursor *cursor = NULL;
-	unsigned char key[NUMBER_KEY];
+	unsigned char key[ENC_NUMBER_KEY];
 	struct db_value found, value;
 	int rc = db_cursor_open(txn, DB_GENERATIONS, &cursor, err);
 
 	if (rc)
 		return rc;
-	number_key(key, number);
+	enc_number_key(key, number);
 	rc = db_seek(cursor, key, sizeof(key), &found, &value);
 	*has = rc == 0 && found.size > sizeof(key) &&
 	       memcmp(found.data, key, sizeof(key)) == 0;
@@ -365,11 +356,32 @@ static int alias_seek(struct db_cursor *cursor, uint32_t number, uint32_t *alias
 	return dec_done(&d) ? 0 : -EIO;
 }
 
+/* The same, its name into `name`. err is not set at the end. */
+static int alias_next(struct txn *txn, struct db_cursor *cursor, uint32_t number,
+		      uint32_t *alias, struct name *name, struct error *err)
+{
+	struct domain d;
+	int rc = alias_seek(cursor, number, alias);
+
+	if (rc == -ENOENT)
+		return rc;
+	if (rc)
+		return error_set(err, -rc, "cannot read the aliases of domain %u",
+				 (unsigned int)number);
+	rc = domain_get(txn, *alias, &d, err);
+	if (rc == -ENOENT)
+		return error_set(err, EIO,
+				 "an alias of domain %u has no row: the store is damaged",
+				 (unsigned int)number);
+	if (rc == 0)
+		*name = d.name;
+	return rc;
+}
+
 int domain_aliases(struct txn *txn, uint32_t number, struct name *out, size_t *count,
 		   struct error *err)
 {
 	struct db_cursor *cursor = NULL;
-	struct domain d;
 	uint32_t alias = 0;
 	int rc = db_cursor_open(txn, DB_ALIASES, &cursor, err);
 
@@ -377,22 +389,13 @@ int domain_aliases(struct txn *txn, uint32_t number, struct name *out, size_t *c
 	if (rc)
 		return rc;
 	while (*count < DOMAIN_ALIASES_MAX) {
-		rc = alias_seek(cursor, number, &alias);
-		if (rc == -ENOENT) {
-			rc = 0;
-			break;
-		}
-		if (rc)
-			rc = error_set(err, -rc, "cannot read the aliases of domain %u",
-				       (unsigned int)number);
-		else
-			rc = domain_get(txn, alias, &d, err);
+		rc = alias_next(txn, cursor, number, &alias, &out[*count], err);
 		if (rc)
 			break;
-		out[(*count)++] = d.name;
+		(*count)++;
 	}
 	db_cursor_close(cursor);
-	return rc;
+	return rc == -ENOENT ? 0 : rc;
 }
 
 int domain_digest(struct txn *txn, uint32_t number, unsigned char *digest,
@@ -431,36 +434,28 @@ out:
 }
 
 /* How many there are, and the name of the first. */
-static int aliases_count(struct txn *txn, uint32_t number, size_t *count, char *first,
-			 struct error *err)
+static int aliases_count(struct txn *txn, uint32_t number, size_t *count,
+			 struct name *first, struct error *err)
 {
 	struct db_cursor *cursor = NULL;
-	struct domain d;
+	struct name name;
 	uint32_t alias = 0;
 	int rc = db_cursor_open(txn, DB_ALIASES, &cursor, err);
 
 	*count = 0;
 	if (rc)
 		return rc;
-	while ((rc = alias_seek(cursor, number, &alias)) == 0) {
-		if ((*count)++ > 0)
-			continue;
-		rc = domain_get(txn, alias, &d, err);
-		if (rc)
-			goto out;
-		strcpy(first, d.name.text);
+	while ((rc = alias_next(txn, cursor, number, &alias, &name, err)) == 0) {
+		if ((*count)++ == 0)
+			*first = name;
 	}
-	rc = rc == -ENOENT ? 0
-			   : error_set(err, -rc, "cannot read the aliases of domain %u",
-				       (unsigned int)number);
-out:
 	db_cursor_close(cursor);
-	return rc;
+	return rc == -ENOENT ? 0 : rc;
 }
 
 int domain_retire(struct txn *txn, uint32_t number, int64_t now_s, struct error *err)
 {
-	char alias[NAME_MAX_TEXT];
+	struct name alias;
 	struct domain d;
 	size_t count;
 	int rc;
@@ -477,13 +472,13 @@ int domain_retire(struct txn *txn, uint32_t number, int64_t now_s, struct error 
 	if (d.target)
 		return error_set(err, ENOTDIR, "%s is an alias: remove it with rm",
 				 d.name.text);
-	rc = aliases_count(txn, number, &count, alias, err);
+	rc = aliases_count(txn, number, &count, &alias, err);
 	if (rc)
 		return rc;
 	if (count > 0)
 		return error_set(err, EBUSY,
-				 "%s is an alias of %s: remove it first with rm", alias,
-				 d.name.text);
+				 "%s is an alias of %s: remove it first with rm",
+				 alias.text, d.name.text);
 	d.installed = false;
 	d.changed_s = now_s;
 	rc = listing_changes(txn, now_s, err);
@@ -493,7 +488,7 @@ int domain_retire(struct txn *txn, uint32_t number, int64_t now_s, struct error 
 static int alias_target_check(struct txn *txn, const struct name *name, uint32_t target,
 			      struct error *err)
 {
-	char first[NAME_MAX_TEXT];
+	struct name first;
 	struct domain t;
 	size_t count;
 	int rc = domain_get(txn, target, &t, err);
@@ -506,7 +501,7 @@ static int alias_target_check(struct txn *txn, const struct name *name, uint32_t
 		return error_set(err, ELOOP,
 				 "%s is an alias itself: point %s at the directory",
 				 t.name.text, name->text);
-	rc = aliases_count(txn, target, &count, first, err);
+	rc = aliases_count(txn, target, &count, &first, err);
 	if (rc)
 		return rc;
 	if (count >= DOMAIN_ALIASES_MAX)
@@ -562,7 +557,7 @@ int domain_unalias(struct txn *txn, uint32_t number, int64_t now_s, struct error
 int domain_next(struct txn *txn, uint32_t after, struct domain *d, struct error *err)
 {
 	struct db_cursor *cursor = NULL;
-	unsigned char from[NUMBER_KEY];
+	unsigned char from[ENC_NUMBER_KEY];
 	struct db_value key, value;
 	struct dec in;
 	int rc;
@@ -572,7 +567,7 @@ int domain_next(struct txn *txn, uint32_t after, struct domain *d, struct error 
 	rc = db_cursor_open(txn, DB_DOMAINS, &cursor, err);
 	if (rc)
 		return rc;
-	number_key(from, after + 1);
+	enc_number_key(from, after + 1);
 	rc = db_seek(cursor, from, sizeof(from), &key, &value);
 	while (rc == 0 && value.size > 1 && ((const unsigned char *)value.data)[1] == 0)
 		rc = db_next(cursor, &key, &value);

@@ -17,10 +17,18 @@
 #include <stdint.h>
 
 #define DOMAIN_FALLBACK 1
-#define DOMAIN_ALIASES_MAX 99 /* with the name itself: 100 in a certificate, Let's Encrypt's limit */
+/* with the name itself: 100 in a certificate, Let's Encrypt's limit */
+#define DOMAIN_ALIASES_MAX 99
 
 /* The served files. FILE_KINDS are the kinds, also the indexes of every table of them. */
-enum file_kind { FILE_CERT, FILE_CHAIN, FILE_FULLCHAIN, FILE_PRIVKEY, FILE_COMBINED, FILE_KINDS };
+enum file_kind {
+	FILE_CERT,
+	FILE_CHAIN,
+	FILE_FULLCHAIN,
+	FILE_PRIVKEY,
+	FILE_COMBINED,
+	FILE_KINDS
+};
 extern const char *const file_name[FILE_KINDS]; /* "cert.pem", … */
 /* FILE_KINDS when `name` is none of them. */
 enum file_kind file_kind_of(const char *name);
@@ -29,7 +37,8 @@ bool file_is_secret(enum file_kind kind); /* privkey, combined */
 /* The bits of `mode` that a served file may have: a key is never for everybody. */
 uint32_t file_mode(enum file_kind kind, uint32_t mode);
 
-#define OWNER_KEEP UINT32_MAX /* uid, gid or mode that nobody has set: the default is in force */
+/* uid, gid or mode that nobody has set: the default is in force */
+#define OWNER_KEEP UINT32_MAX
 
 struct owner {
 	uint32_t uid, gid, mode; /* mode: 07777 bits, or OWNER_KEEP each */
@@ -39,7 +48,7 @@ struct domain {
 	uint32_t number;
 	struct name name;
 	bool installed;
-	uint32_t target;       /* an alias: the number it points to; 0: a directory */
+	uint32_t target; /* an alias: the number it points to; 0: a directory */
 	int64_t created_s, changed_s;
 	struct owner dir;
 	struct owner file[FILE_KINDS];
@@ -47,14 +56,16 @@ struct domain {
 	uint32_t times_gen;
 	int64_t mtime_s[FILE_KINDS]; /* 0: the install time */
 	/* what the engine knows of it */
-	uint32_t failures;     /* in a row */
-	int64_t failed_s;      /* when the row of failures began; 0: none */
-	int64_t next_try_s;    /* 0: none planned */
-	char last_error[400];  /* of the last failure, with its remedy; "" when all is well */
+	uint32_t failures;  /* in a row */
+	int64_t failed_s;   /* when the row of failures began; 0: none */
+	int64_t next_try_s; /* 0: none planned */
+	/* of the last failure, with its remedy; "" when all is well */
+	char last_error[400];
 	int64_t last_error_s;
-	char refused[400];     /* why the last written file was refused; "" after a success */
+	/* why the last written file was refused; "" after a success */
+	char refused[400];
 	int64_t refused_s;
-	uint32_t reminders;    /* mails that went unheeded */
+	uint32_t reminders; /* mails that went unheeded */
 	/* rm of a custom certificate takes effect then, unless its files are created anew:
 	 * an unlink and a create within seconds are one replacement. 0: nothing is planned. */
 	int64_t remove_custom_s;
@@ -83,7 +94,8 @@ int domain_aliases(struct txn *txn, uint32_t number, struct name *out, size_t *c
 		   struct error *err);
 /* SHA-256 of the name and its aliases: tells whether the aliases have changed since. */
 #define DOMAIN_DIGEST 32
-int domain_digest(struct txn *txn, uint32_t number, unsigned char *digest, struct error *err);
+int domain_digest(struct txn *txn, uint32_t number, unsigned char *digest,
+		  struct error *err);
 
 /* The first installed row (directory or alias) with a number > `after`. -ENOENT at the end
  * (err is not set then). */

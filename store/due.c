@@ -6,9 +6,8 @@
 
 #include <errno.h>
 
-#define RECORD     1
-#define DUE_KEY    12
-#define NUMBER_KEY 4
+#define RECORD  1
+#define DUE_KEY 12
 
 /* Times before 1970 sort before those after it. */
 static uint64_t sortable(int64_t at_s)
@@ -25,22 +24,14 @@ static void due_key(unsigned char *key, int64_t at_s, uint32_t number)
 	enc_be32(&e, number);
 }
 
-static void number_key(unsigned char *key, uint32_t number)
-{
-	struct enc e;
-
-	enc_init(&e, key, NUMBER_KEY);
-	enc_be32(&e, number);
-}
-
 int due_get(struct txn *txn, uint32_t number, int64_t *at_s, struct error *err)
 {
-	unsigned char key[NUMBER_KEY];
+	unsigned char key[ENC_NUMBER_KEY];
 	struct db_value v;
 	struct dec d;
 	int rc;
 
-	number_key(key, number);
+	enc_number_key(key, number);
 	*at_s = INT64_MAX;
 	rc = db_get(txn, DB_DUE_AT, key, sizeof(key), &v, err);
 	if (rc == -ENOENT) {
@@ -62,14 +53,14 @@ int due_get(struct txn *txn, uint32_t number, int64_t *at_s, struct error *err)
 
 int due_set(struct txn *txn, uint32_t number, int64_t at_s, struct error *err)
 {
-	unsigned char key[DUE_KEY], at_key[NUMBER_KEY], record[16];
+	unsigned char key[DUE_KEY], at_key[ENC_NUMBER_KEY], record[16];
 	int64_t before_s;
 	struct enc e;
 	int rc = due_get(txn, number, &before_s, err);
 
 	if (rc || before_s == at_s)
 		return rc;
-	number_key(at_key, number);
+	enc_number_key(at_key, number);
 	if (before_s != INT64_MAX) {
 		due_key(key, before_s, number);
 		rc = db_del(txn, DB_DUE, key, sizeof(key), err);

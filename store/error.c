@@ -2,43 +2,45 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "store/error.h"
 
-#include "store/log.h"
+#include "store/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-/* A cut text must not end inside a UTF-8 sequence. */
-static void trim_utf8(char *text)
+static void set(struct error *err, int code, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+
+static void set(struct error *err, int code, const char *format, va_list args)
 {
-	size_t length = strlen(text);
-	size_t start = length;
-	while (start > 0 && length - start < 4) {
-		unsigned char c = (unsigned char)text[--start];
-		if ((c & 0xc0) == 0x80)
-			continue;
-		size_t want = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-		if (length - start < want)
-			text[start] = '\0';
-		return;
-	}
+	int length = vsnprintf(err->text, sizeof(err->text), format, args);
+
+	if (length < 0)
+		err->text[0] = '\0';
+	else if ((size_t)length >= sizeof(err->text))
+		text_trim(err->text);
+	/* A name or a CA's words may hold anything; pages and JSON are made from it. */
+	text_clean(err->text);
+	err->code = code;
 }
 
 int error_set(struct error *err, int code, const char *format, ...)
 {
 	va_list args;
+
 	va_start(args, format);
-	int length = vsnprintf(err->text, sizeof(err->text), format, args);
+	set(err, code, format, args);
 	va_end(args);
-	if (length < 0)
-		err->text[0] = '\0';
-	else if ((size_t)length >= sizeof(err->text))
-		trim_utf8(err->text);
-	/* A name or a CA's words may hold anything, and pages and JSON are made from it.
-	 */
-	log_clean(err->text);
-	err->code = code;
 	return -code;
+}
+
+void error_note(struct error *err, int code, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	set(err, code, format, args);
+	va_end(args);
 }
 
 int error_context(struct error *err, const char *format, ...)
@@ -52,8 +54,8 @@ int error_context(struct error *err, const char *format, ...)
 	memcpy(cause, err->text, sizeof(cause));
 	int length = snprintf(err->text, sizeof(err->text), "%s: %s", context, cause);
 	if (length < 0 || (size_t)length >= sizeof(err->text))
-		trim_utf8(err->text);
-	log_clean(err->text);
+		text_trim(err->text);
+	text_clean(err->text);
 	return -err->code;
 }
 

@@ -20,11 +20,15 @@ struct error {
 /* Sets code and text and returns -code, so that setting and returning is one
  * expression. A text that is too long is cut at a character's border. */
 int error_set(struct error *err, int code, const char *format, ...)
-	__attribute__((format(printf, 3, 4), warn_unused_result));
+    __attribute__((format(printf, 3, 4), warn_unused_result));
+
+/* The same where nothing is returned. */
+void error_note(struct error *err, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Puts "CONTEXT: " in front of the text. Returns -err->code. */
 int error_context(struct error *err, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+    __attribute__((format(printf, 2, 3)));
 
 void error_clear(struct error *err);
 

@@ -3,6 +3,7 @@
 #include "store/event.h"
 
 #include "store/codec.h"
+#include "store/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -55,18 +56,6 @@ static void of_key(unsigned char *key, uint32_t number, uint64_t sequence)
 	enc_init(&e, key, OF_KEY);
 	enc_be32(&e, number);
 	enc_be64(&e, sequence);
-}
-
-/* A text that was cut must not end in half a UTF-8 character. */
-static void cut_at_character(char *text, size_t size)
-{
-	size_t start = size;
-
-	while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
-		start--;
-	if (start > 0 && (unsigned char)text[start - 1] >= 0xc0)
-		start--;
-	text[start] = '\0';
 }
 
 static int event_decode(const struct db_value *key, const struct db_value *value,
@@ -131,7 +120,7 @@ int event_add(struct txn *txn, enum event_kind kind, uint32_t number, int64_t no
 	length = vsnprintf(ev.text, sizeof(ev.text), format, args);
 	va_end(args);
 	if (length >= (int)sizeof(ev.text))
-		cut_at_character(ev.text, sizeof(ev.text) - 1);
+		text_trim(ev.text);
 	rc = db_count(txn, "event", &ev.sequence, err);
 	if (rc)
 		return rc;
@@ -183,9 +172,7 @@ static int sequence_before(struct db_cursor *cursor, uint32_t number, uint64_t b
 	int rc;
 
 	of_key(from, number, before);
-	rc = db_seek(cursor, from, sizeof(from), &key, &value);
-	rc = rc == -ENOENT ? db_last(cursor, &key, &value)
-			   : (rc ? rc : db_prev(cursor, &key, &value));
+	rc = db_seek_before(cursor, from, sizeof(from), &key, &value);
 	if (rc)
 		return rc;
 	dec_init(&d, key.data, key.size);
@@ -205,17 +192,27 @@ int event_of(struct txn *txn, uint32_t number, struct event *out, size_t room,
 
 	if (rc)
 		return rc;
-	while (rc == 0 && left > 0) {
+	while (left > 0) {
 		rc = sequence_before(cursor, number, sequence, &sequence);
-		if (rc == -EIO)
-			rc = error_set(err, EIO, "cannot read the events");
-		if (rc == 0)
-			rc = event_get(txn, sequence, &out[--left], err);
+		if (rc == -ENOENT) {
+			rc = 0;
+			break;
+		}
+		if (rc)
+			rc = error_set(err, -rc, "cannot read the events");
+		else
+			rc = event_get(txn, sequence, &out[left - 1], err);
+		if (rc == -ENOENT)
+			rc = error_set(err, EIO, "event %llu is missing in the store",
+				       (unsigned long long)sequence);
+		if (rc)
+			break;
+		left--;
 	}
 	db_cursor_close(cursor);
 	*count = room - left;
 	memmove(out, out + left, *count * sizeof(*out));
-	return rc == -ENOENT ? 0 : rc;
+	return rc;
 }
 
 uint64_t event_newest(struct txn *txn)

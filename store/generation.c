@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
-#include "store/generation.h"
+#include "store/generation_internal.h"
 
 #include "store/chain.h"
 #include "store/codec.h"
@@ -10,8 +10,7 @@
 #include <string.h>
 
 #define RECORD     1
-#define GEN_KEY    8
-#define FILE_PLACE (GEN_KEY + 1)
+#define FILE_PLACE (GENERATION_KEY + 1)
 #define HEADER_MAX 4096
 
 /* A row of DB_GENERATIONS, its parts where they lie in the map. */
@@ -36,12 +35,11 @@ const char *source_name(enum source source)
 	return "unknown";
 }
 
-/* The key of the row, and the place to which the private key is sealed. */
-static void gen_key(unsigned char *key, uint32_t number, uint32_t gen)
+void generation_key(unsigned char *key, uint32_t number, uint32_t gen)
 {
 	struct enc e;
 
-	enc_init(&e, key, GEN_KEY);
+	enc_init(&e, key, GENERATION_KEY);
 	enc_be32(&e, number);
 	enc_be32(&e, gen);
 }
@@ -50,8 +48,8 @@ static void gen_key(unsigned char *key, uint32_t number, uint32_t gen)
 static void file_place(unsigned char *place, uint32_t number, uint32_t gen,
 		       enum file_kind kind)
 {
-	gen_key(place, number, gen);
-	place[GEN_KEY] = (unsigned char)kind;
+	generation_key(place, number, gen);
+	place[GENERATION_KEY] = (unsigned char)kind;
 }
 
 static int damaged(uint32_t number, uint32_t gen, struct error *err)
@@ -71,10 +69,10 @@ static struct db_value dec_value(struct dec *d)
 static int row_find(struct txn *txn, uint32_t number, uint32_t gen,
 		    struct db_value *value, struct error *err)
 {
-	unsigned char key[GEN_KEY];
+	unsigned char key[GENERATION_KEY];
 	int rc;
 
-	gen_key(key, number, gen);
+	generation_key(key, number, gen);
 	rc = db_get(txn, DB_GENERATIONS, key, sizeof(key), value, err);
 	if (rc == -ENOENT)
 		return error_set(err, ENOENT, "domain %u has no generation %u",
@@ -240,11 +238,11 @@ static int file_derive(const struct pair *p, enum file_kind kind, struct secret 
 static int key_open(struct txn *txn, uint32_t number, uint32_t gen, const struct row *row,
 		    struct secret **key, struct error *err)
 {
-	unsigned char place[GEN_KEY];
+	unsigned char place[GENERATION_KEY];
 
-	gen_key(place, number, gen);
-	return seal_open_key(db_seal(txn), row->key.data, row->key.size, place,
-			     sizeof(place), key, err);
+	generation_key(place, number, gen);
+	return seal_decrypt(db_seal(txn), row->key.data, row->key.size, place,
+			    sizeof(place), key, err);
 }
 
 int generation_read(struct txn *txn, uint32_t number, uint32_t gen, enum file_kind kind,
@@ -259,9 +257,9 @@ int generation_read(struct txn *txn, uint32_t number, uint32_t gen, enum file_ki
 		return rc;
 	if (row.written[kind].data) {
 		file_place(place, number, gen, kind);
-		return seal_open_key(db_seal(txn), row.written[kind].data,
-				     row.written[kind].size, place, sizeof(place),
-				     content, err);
+		return seal_decrypt(db_seal(txn), row.written[kind].data,
+				    row.written[kind].size, place, sizeof(place), content,
+				    err);
 	}
 	rc = row_borrow(txn, &row, &p, err);
 	if (rc == 0 && layout_of[kind].key)
@@ -270,16 +268,6 @@ int generation_read(struct txn *txn, uint32_t number, uint32_t gen, enum file_ki
 		rc = file_derive(&p, kind, content, err);
 	secret_free(p.key);
 	return rc;
-}
-
-static int cert_copy(struct pem_cert *out, const struct pem_cert *in, struct error *err)
-{
-	out->der = malloc(in->size);
-	if (!out->der)
-		return error_set(err, ENOMEM, "no memory for a certificate");
-	memcpy(out->der, in->der, in->size);
-	out->size = in->size;
-	return 0;
 }
 
 int generation_pair(struct txn *txn, uint32_t number, uint32_t gen, struct pair *pair,
@@ -297,9 +285,9 @@ int generation_pair(struct txn *txn, uint32_t number, uint32_t gen, struct pair 
 	if (rc == 0)
 		rc = row_borrow(txn, &row, &in, err);
 	if (rc == 0)
-		rc = cert_copy(&pair->leaf, &in.leaf, err);
+		rc = pem_cert_copy(&pair->leaf, &in.leaf, err);
 	for (size_t i = 0; rc == 0 && i < in.chain_size; i++) {
-		rc = cert_copy(&pair->chain[i], &in.chain[i], err);
+		rc = pem_cert_copy(&pair->chain[i], &in.chain[i], err);
 		pair->chain_size += rc == 0;
 	}
 	if (rc == 0)
@@ -311,175 +299,18 @@ int generation_pair(struct txn *txn, uint32_t number, uint32_t gen, struct pair 
 	return rc;
 }
 
-/* Fills `out` with the newest `room` generations of `number`, oldest first; *filled says
- * how many. */
-static int gens_walk(struct txn *txn, uint32_t number, uint32_t *out, size_t room,
-		     size_t *filled, struct error *err)
+int generation_del(struct txn *txn, uint32_t number, uint32_t gen, struct error *err)
 {
-	struct db_cursor *cursor = NULL;
-	struct db_value key, value;
-	unsigned char from[GEN_KEY];
-	struct dec d;
-	int rc = db_cursor_open(txn, DB_GENERATIONS, &cursor, err);
-
-	*filled = 0;
-	if (rc)
-		return rc;
-	gen_key(from, number, 0);
-	for (rc = db_seek(cursor, from, sizeof(from), &key, &value); rc == 0;
-	     rc = db_next(cursor, &key, &value)) {
-		dec_init(&d, key.data, key.size);
-		if (dec_be32(&d) != number)
-			break;
-		if (*filled == room)
-			memmove(out, out + 1, --*filled * sizeof(*out));
-		out[(*filled)++] = dec_be32(&d);
-	}
-	if (rc && rc != -ENOENT)
-		rc = error_set(err, -rc, "cannot read the generations of domain %u",
-			       (unsigned int)number);
-	else
-		rc = 0;
-	db_cursor_close(cursor);
-	return rc;
-}
-
-int generation_list(struct txn *txn, uint32_t number, uint32_t *out, size_t room,
-		    size_t *count, struct error *err)
-{
-	int rc = gens_walk(txn, number, out, room, count, err);
-
-	for (size_t i = 0; rc == 0 && i < *count / 2; i++) {
-		uint32_t swap = out[i];
-
-		out[i] = out[*count - 1 - i];
-		out[*count - 1 - i] = swap;
-	}
-	return rc;
-}
-
-static int generation_del(struct txn *txn, uint32_t number, uint32_t gen,
-			  struct error *err)
-{
-	unsigned char key[GEN_KEY], digest[CHAIN_DIGEST];
+	unsigned char key[GENERATION_KEY], digest[CHAIN_DIGEST];
 	struct row row;
 	int rc = row_get(txn, number, gen, &row, err);
 
 	if (rc)
 		return rc;
 	memcpy(digest, row.chain, CHAIN_DIGEST);
-	gen_key(key, number, gen);
+	generation_key(key, number, gen);
 	rc = db_del(txn, DB_GENERATIONS, key, sizeof(key), err);
 	return rc ? rc : chain_drop(txn, digest, err);
-}
-
-static bool current_names(const struct current *c, uint32_t gen)
-{
-	bool named = gen == c->served || gen == c->staged;
-
-	for (int i = SOURCE_SELF_SIGNED; i <= SOURCE_CUSTOM; i++)
-		named = named || gen == c->newest[i];
-	return named;
-}
-
-/* The newest generation of `number`; 0: it has none. */
-static int newest_gen(struct txn *txn, uint32_t number, uint32_t *gen, struct error *err)
-{
-	struct db_cursor *cursor = NULL;
-	struct db_value key, value;
-	unsigned char above[GEN_KEY];
-	struct dec d;
-	int rc = db_cursor_open(txn, DB_GENERATIONS, &cursor, err);
-
-	*gen = 0;
-	if (rc)
-		return rc;
-	gen_key(above, number, UINT32_MAX);
-	rc = db_seek(cursor, above, sizeof(above), &key, &value);
-	rc = rc == -ENOENT ? db_last(cursor, &key, &value)
-			   : (rc ? rc : db_prev(cursor, &key, &value));
-	if (rc == 0) {
-		dec_init(&d, key.data, key.size);
-		if (dec_be32(&d) == number)
-			*gen = dec_be32(&d);
-	}
-	db_cursor_close(cursor);
-	return rc == 0 || rc == -ENOENT ? 0
-					: error_set(err, -rc,
-						    "cannot read the generations of "
-						    "domain %u",
-						    (unsigned int)number);
-}
-
-/* The first generation of `number` above `after`, where there is one. */
-static int gen_above(struct txn *txn, uint32_t number, uint32_t after, uint32_t *gen,
-		     struct error *err)
-{
-	struct db_cursor *cursor = NULL;
-	struct db_value key, value;
-	unsigned char from[GEN_KEY];
-	struct dec d;
-	int rc = db_cursor_open(txn, DB_GENERATIONS, &cursor, err);
-
-	if (rc)
-		return rc;
-	gen_key(from, number, after + 1);
-	rc = db_seek(cursor, from, sizeof(from), &key, &value);
-	if (rc == 0) {
-		dec_init(&d, key.data, key.size);
-		(void)dec_be32(&d);
-		*gen = dec_be32(&d);
-	} else {
-		rc = error_set(err, -rc, "cannot read the generations of domain %u",
-			       (unsigned int)number);
-	}
-	db_cursor_close(cursor);
-	return rc;
-}
-
-/* When `gen` may go: what was installed after it must have been there for a while, since
- * who has read half of it may still come for the other half. */
-static int goes_at(struct txn *txn, uint32_t number, uint32_t gen, int64_t *at_s,
-		   struct error *err)
-{
-	struct generation next;
-	uint32_t above = 0;
-	int rc = gen_above(txn, number, gen, &above, err);
-
-	if (rc == 0)
-		rc = generation_get(txn, number, above, &next, err);
-	if (rc == 0)
-		*at_s = next.installed_s + GENERATION_SPARE_S;
-	return rc;
-}
-
-int generation_prune(struct txn *txn, uint32_t number, int64_t now_s, uint32_t keep,
-		     int64_t *again_s, struct error *err)
-{
-	uint32_t newest, gen = 0;
-	struct current c;
-	int64_t at_s = 0;
-	int rc = newest_gen(txn, number, &newest, err);
-
-	*again_s = INT64_MAX;
-	if (rc == 0)
-		rc = current_get(txn, number, &c, err);
-	while (rc == 0 && newest > keep) {
-		rc = gen_above(txn, number, gen, &gen, err);
-		if (rc || gen > newest - keep)
-			break;
-		if (current_names(&c, gen))
-			continue;
-		rc = goes_at(txn, number, gen, &at_s, err);
-		/* A clock that was set back must not keep them all. */
-		if (rc == 0 && at_s > now_s && at_s <= now_s + GENERATION_SPARE_S) {
-			*again_s = at_s;
-			break;
-		}
-		if (rc == 0)
-			rc = generation_del(txn, number, gen, err);
-	}
-	return rc;
 }
 
 /* What is known of the new generation, its sizes included. */
@@ -527,14 +358,14 @@ static int sealed_make(struct txn *txn, const struct generation *g,
 	unsigned char place[FILE_PLACE];
 	int rc;
 
-	gen_key(place, g->number, g->gen);
-	rc = seal_close_key(db_seal(txn), pair->key, place, GEN_KEY, &s->key, err);
+	generation_key(place, g->number, g->gen);
+	rc = seal_encrypt(db_seal(txn), pair->key, place, GENERATION_KEY, &s->key, err);
 	for (int i = 0; rc == 0 && written && i < FILE_KINDS; i++) {
 		if (!written->file[i])
 			continue;
 		file_place(place, g->number, g->gen, (enum file_kind)i);
-		rc = seal_close_key(db_seal(txn), written->file[i], place, sizeof(place),
-				    &s->file[i], err);
+		rc = seal_encrypt(db_seal(txn), written->file[i], place, sizeof(place),
+				  &s->file[i], err);
 	}
 	return rc;
 }
@@ -542,7 +373,7 @@ static int sealed_make(struct txn *txn, const struct generation *g,
 static int row_put(struct txn *txn, const struct generation *g, const struct pair *pair,
 		   const struct written *written, struct error *err)
 {
-	unsigned char header[HEADER_MAX], digest[CHAIN_DIGEST], key[GEN_KEY];
+	unsigned char header[HEADER_MAX], digest[CHAIN_DIGEST], key[GENERATION_KEY];
 	struct sealed sealed = {0};
 	struct secret *record = NULL;
 	struct enc h, e;
@@ -578,7 +409,7 @@ static int row_put(struct txn *txn, const struct generation *g, const struct pai
 			enc_blob(&e, secret_data(sealed.file[i]),
 				 secret_size(sealed.file[i]));
 	}
-	gen_key(key, g->number, g->gen);
+	generation_key(key, g->number, g->gen);
 	if (h.overflow || e.overflow)
 		rc = error_set(err, EFBIG, "a generation does not fit into its row");
 	else
@@ -597,7 +428,7 @@ int generation_add(struct txn *txn, uint32_t number, const struct pair *pair,
 	struct current c;
 	int64_t again_s;
 	uint32_t last;
-	int rc = newest_gen(txn, number, &last, err);
+	int rc = generation_newest(txn, number, &last, err);
 
 	if (rc)
 		return rc;

@@ -26,9 +26,10 @@ struct generation {
 	enum source source;
 	int64_t installed_s;
 	struct cert_info info;
-	uint64_t size[FILE_KINDS];   /* exact, of each file */
-	char warning[256];           /* as pair.warning */
-	char origin[256];            /* the CA's directory URL, or "cp by uid 1000", or a name */
+	uint64_t size[FILE_KINDS]; /* exact, of each file */
+	char warning[256];         /* as pair.warning */
+	/* the CA's directory URL, or "cp by uid 1000", or a name */
+	char origin[256];
 	bool chain_empty;
 	unsigned char names[DOMAIN_DIGEST]; /* domain_digest() when it was added */
 };
@@ -65,14 +66,16 @@ struct current {
 	uint32_t served;
 	uint32_t staged;
 	uint32_t newest[SOURCE_CUSTOM + 1]; /* by source; an entry of 0: none */
-	bool unheeded; /* reminders went unheeded: an expired managed certificate gives way */
+	/* reminders went unheeded: an expired managed certificate gives way */
+	bool unheeded;
 };
 
 /* No row: all 0, returns 0. A new managed generation sets `unheeded` back. */
 int current_get(struct txn *txn, uint32_t number, struct current *c, struct error *err);
-int current_put(struct txn *txn, uint32_t number, const struct current *c, struct error *err);
+int current_put(struct txn *txn, uint32_t number, const struct current *c,
+		struct error *err);
 
-/* Chooses anew what `number` serves at `now_s` (design: the first valid of custom, managed,
+/* Chooses anew what `number` serves at `now_s` (the first valid one of custom, managed,
  * wildcard, self-signed; an expired managed one while its reminders are heeded) and writes
  * it to DB_CURRENT when it differs, and to DB_CHANGED; *changed tells, *until_s is when the
  * choice can change by itself (an expiry; INT64_MAX: never). Where nothing is valid, what is

@@ -2,6 +2,8 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "store/log.h"
 
+#include "store/text.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,39 +47,6 @@ bool log_level_parse(const char *text, enum log_level *level)
 			return true;
 		}
 	return false;
-}
-
-/* Length of the valid UTF-8 sequence at `p`, 0 when it is none. */
-static size_t utf8_sequence(const unsigned char *p)
-{
-	size_t length = p[0] < 0xc2   ? 0
-			: p[0] < 0xe0 ? 2
-			: p[0] < 0xf0 ? 3
-			: p[0] < 0xf5 ? 4
-				      : 0;
-	for (size_t i = 1; i < length; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && length && p[1] < 0xa0) ||
-	    (p[0] == 0xed && length && p[1] > 0x9f) ||
-	    (p[0] == 0xf0 && length && p[1] < 0x90) ||
-	    (p[0] == 0xf4 && length && p[1] > 0x8f))
-		return 0;
-	return length;
-}
-
-void log_clean(char *text)
-{
-	unsigned char *p = (unsigned char *)text;
-	while (*p) {
-		size_t length = *p >= 0x80 ? utf8_sequence(p) : 1;
-		bool c1 = length == 2 && p[0] == 0xc2 && p[1] < 0xa0; /* U+0080..U+009F */
-		if (length == 0 || c1 || *p < 0x20 || *p == 0x7f) {
-			*p++ = '?';
-			continue;
-		}
-		p += length;
-	}
 }
 
 static void to_journal(const struct log *lg, enum log_level level, const char *domain,
@@ -130,10 +99,10 @@ void log_line(const struct log *lg, enum log_level level, const char *domain,
 	va_end(args);
 	if (length < 0)
 		return;
-	log_clean(text);
+	text_clean(text);
 	if (domain) {
 		snprintf(where, sizeof(where), "%s", domain);
-		log_clean(where);
+		text_clean(where);
 	}
 	if (lg->journal)
 		to_journal(lg, level, domain ? where : NULL, text);

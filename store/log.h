@@ -5,8 +5,8 @@
  * One line, one fact: a sentence that says what happened and, where there is something to
  * do, what; then key=value pairs. The domain is a field of its own, since it is what
  * people grep for. Text that came from outside (a CA's words, a file's subject) is
- * cleaned: control characters and invalid UTF-8 become '?', so that no input forges a
- * line. No line ever holds a secret or a whole PEM.
+ * cleaned (text.h), so that no input forges a line. No line ever holds a secret or a whole
+ * PEM.
  *
  * When stderr is the journal's stream (JOURNAL_STREAM names it) lines are sent with
  * sd_journal_sendv and the fields PRIORITY, CERTFS_DOMAIN, SYSLOG_IDENTIFIER; else they go
@@ -17,11 +17,18 @@
 
 #include <stdbool.h>
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARNING,
+	LOG_LEVEL_NOTICE,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG
+};
 
 struct log {
 	enum log_level level; /* lines above it are not written */
-	const char *process;  /* "supervisor", "fs", "net", "announce", or NULL for a command */
+	/* "supervisor", "fs", "net", "announce", or NULL for a command */
+	const char *process;
 	bool journal;
 };
 
@@ -30,9 +37,6 @@ void log_init(struct log *lg, const char *process, enum log_level level);
 
 /* Parses "error", "warning", "notice", "info", "debug". False when it is none of them. */
 bool log_level_parse(const char *text, enum log_level *level);
-
-/* Replaces control characters and invalid UTF-8 by '?', in place. */
-void log_clean(char *text);
 
 /* `domain` may be NULL. */
 void log_line(const struct log *lg, enum log_level level, const char *domain,

@@ -17,7 +17,7 @@
 
 enum name_kind {
 	NAME_DNS,
-	NAME_LOCAL,    /* a single label (`intranet`): no public CA can certify it */
+	NAME_LOCAL, /* a single label (`intranet`): no public CA can certify it */
 	NAME_IP,
 	NAME_WILDCARD, /* text is "wildcard_.example.com" */
 	NAME_FALLBACK, /* text is "fallback" */

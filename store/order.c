@@ -8,9 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define RECORD     1
-#define NUMBER_KEY 4
-#define TOKEN_MIN  22 /* RFC 8555 §8.3: 128 bits of entropy in base64url */
+#define RECORD    1
+#define TOKEN_MIN 22 /* RFC 8555 §8.3: 128 bits of entropy in base64url */
 
 const char *order_state_name(enum order_state state)
 {
@@ -29,22 +28,14 @@ const char *order_state_name(enum order_state state)
 	return "unknown";
 }
 
-static void number_key(unsigned char *key, uint32_t number)
-{
-	struct enc e;
-
-	enc_init(&e, key, NUMBER_KEY);
-	enc_be32(&e, number);
-}
-
 /* A sealed key of an order opens as nothing else: a generation's place is longer. */
 static const char seal_prefix[] = "order";
-#define PLACE_SIZE (sizeof(seal_prefix) + NUMBER_KEY)
+#define PLACE_SIZE (sizeof(seal_prefix) + ENC_NUMBER_KEY)
 
 static void order_place(unsigned char *place, uint32_t number)
 {
 	memcpy(place, seal_prefix, sizeof(seal_prefix));
-	number_key(place + sizeof(seal_prefix), number);
+	enc_number_key(place + sizeof(seal_prefix), number);
 }
 
 static int order_decode(struct txn *txn, uint32_t number, const struct db_value *v,
@@ -74,8 +65,8 @@ static int order_decode(struct txn *txn, uint32_t number, const struct db_value 
 		rc = error_set(err, EIO, "the order of domain %u in the store is damaged",
 			       (unsigned int)number);
 	else
-		rc = seal_open_key(db_seal(txn), sealed, size, place, sizeof(place),
-				   &o->key, err);
+		rc = seal_decrypt(db_seal(txn), sealed, size, place, sizeof(place),
+				  &o->key, err);
 	if (rc)
 		order_clear(o);
 	return rc;
@@ -83,12 +74,12 @@ static int order_decode(struct txn *txn, uint32_t number, const struct db_value 
 
 int order_get(struct txn *txn, uint32_t number, struct order *o, struct error *err)
 {
-	unsigned char key[NUMBER_KEY];
+	unsigned char key[ENC_NUMBER_KEY];
 	struct db_value v;
 	int rc;
 
 	memset(o, 0, sizeof(*o));
-	number_key(key, number);
+	enc_number_key(key, number);
 	rc = db_get(txn, DB_ORDERS, key, sizeof(key), &v, err);
 	if (rc == -ENOENT)
 		return error_set(err, ENOENT, "domain %u has no order in flight",
@@ -98,13 +89,13 @@ int order_get(struct txn *txn, uint32_t number, struct order *o, struct error *e
 
 int order_put(struct txn *txn, const struct order *o, struct error *err)
 {
-	unsigned char key[NUMBER_KEY], place[PLACE_SIZE];
+	unsigned char key[ENC_NUMBER_KEY], place[PLACE_SIZE];
 	struct secret *sealed = NULL, *record = NULL;
 	struct enc e;
 	int rc;
 
 	order_place(place, o->number);
-	rc = seal_close_key(db_seal(txn), o->key, place, sizeof(place), &sealed, err);
+	rc = seal_encrypt(db_seal(txn), o->key, place, sizeof(place), &sealed, err);
 	if (rc)
 		goto out;
 	record = secret_new(sizeof(*o) + secret_size(sealed) + 64);
@@ -122,7 +113,7 @@ int order_put(struct txn *txn, const struct order *o, struct error *err)
 	enc_text(&e, o->finalize_url);
 	enc_text(&e, o->certificate_url);
 	enc_blob(&e, secret_data(sealed), secret_size(sealed));
-	number_key(key, o->number);
+	enc_number_key(key, o->number);
 	rc = db_put(txn, DB_ORDERS, key, sizeof(key), e.data, e.size, err);
 out:
 	secret_free(record);
@@ -141,25 +132,25 @@ static int first_token_of(struct txn *txn, uint32_t number, char *token,
 			  struct error *err)
 {
 	struct db_cursor *cursor = NULL;
-	unsigned char key[NUMBER_KEY];
+	unsigned char key[ENC_NUMBER_KEY];
 	struct db_value found, value;
 	int rc = db_cursor_open(txn, DB_TOKENS_OF, &cursor, err);
 
 	if (rc)
 		return rc;
-	number_key(key, number);
+	enc_number_key(key, number);
 	rc = db_seek(cursor, key, sizeof(key), &found, &value);
 	if (rc && rc != -ENOENT) {
 		rc = error_set(err, -rc, "cannot read the tokens of domain %u",
 			       (unsigned int)number);
-	} else if (rc || found.size <= NUMBER_KEY ||
-		   found.size >= NUMBER_KEY + TOKEN_MAX ||
+	} else if (rc || found.size <= ENC_NUMBER_KEY ||
+		   found.size >= ENC_NUMBER_KEY + TOKEN_MAX ||
 		   memcmp(found.data, key, sizeof(key)) != 0) {
 		rc = -ENOENT;
 	} else {
-		memcpy(token, (const char *)found.data + NUMBER_KEY,
-		       found.size - NUMBER_KEY);
-		token[found.size - NUMBER_KEY] = '\0';
+		memcpy(token, (const char *)found.data + ENC_NUMBER_KEY,
+		       found.size - ENC_NUMBER_KEY);
+		token[found.size - ENC_NUMBER_KEY] = '\0';
 	}
 	db_cursor_close(cursor);
 	return rc;
@@ -169,14 +160,14 @@ static size_t token_of_key(unsigned char *key, uint32_t number, const char *toke
 {
 	size_t length = strlen(token);
 
-	number_key(key, number);
-	memcpy(key + NUMBER_KEY, token, length);
-	return NUMBER_KEY + length;
+	enc_number_key(key, number);
+	memcpy(key + ENC_NUMBER_KEY, token, length);
+	return ENC_NUMBER_KEY + length;
 }
 
 int order_del(struct txn *txn, uint32_t number, struct error *err)
 {
-	unsigned char key[NUMBER_KEY + TOKEN_MAX];
+	unsigned char key[ENC_NUMBER_KEY + TOKEN_MAX];
 	char token[TOKEN_MAX];
 	int rc;
 
@@ -190,14 +181,14 @@ int order_del(struct txn *txn, uint32_t number, struct error *err)
 	}
 	if (rc != -ENOENT)
 		return rc;
-	number_key(key, number);
-	return db_del(txn, DB_ORDERS, key, NUMBER_KEY, err);
+	enc_number_key(key, number);
+	return db_del(txn, DB_ORDERS, key, ENC_NUMBER_KEY, err);
 }
 
 int order_next(struct txn *txn, uint32_t after, struct order *o, struct error *err)
 {
 	struct db_cursor *cursor = NULL;
-	unsigned char from[NUMBER_KEY];
+	unsigned char from[ENC_NUMBER_KEY];
 	struct db_value key, value;
 	struct dec d;
 	int rc;
@@ -208,7 +199,7 @@ int order_next(struct txn *txn, uint32_t after, struct order *o, struct error *e
 	rc = db_cursor_open(txn, DB_ORDERS, &cursor, err);
 	if (rc)
 		return rc;
-	number_key(from, after + 1);
+	enc_number_key(from, after + 1);
 	rc = db_seek(cursor, from, sizeof(from), &key, &value);
 	if (rc == 0) {
 		dec_init(&d, key.data, key.size);
@@ -238,7 +229,7 @@ static bool token_is_good(const char *token)
 int token_put(struct txn *txn, uint32_t number, const char *token,
 	      const char *authorization, struct error *err)
 {
-	unsigned char key[NUMBER_KEY + TOKEN_MAX], record[TOKEN_MAX + 512];
+	unsigned char key[ENC_NUMBER_KEY + TOKEN_MAX], record[TOKEN_MAX + 512];
 	const unsigned char mark = RECORD;
 	struct enc e;
 	int rc;

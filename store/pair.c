@@ -2,6 +2,8 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "store/x509_internal.h"
 
+#include "store/text.h"
+
 #include <errno.h>
 #include <openssl/err.h>
 #include <stdio.h>
@@ -168,7 +170,7 @@ static int check_names(X509 *leaf, const struct name *name, const struct name *a
 		    "accepted by no client: have it issued with a SAN for %s",
 		    name->text);
 	list_sans(sans, got, sizeof(got));
-	log_clean(got);
+	text_clean(got);
 	if (!covers(sans, name))
 		r = error_set(err, EKEYREJECTED,
 			      "the certificate is for %s, this directory is %s", got,
@@ -258,16 +260,6 @@ static int refuse_stranger(const struct bag *bag, struct error *err)
 	return 0;
 }
 
-static int copy_cert(struct pem_cert *to, const struct pem_cert *from, struct error *err)
-{
-	to->der = malloc(from->size);
-	if (!to->der)
-		return error_set(err, ENOMEM, "no memory for a certificate");
-	memcpy(to->der, from->der, from->size);
-	to->size = from->size;
-	return 0;
-}
-
 static int build(struct bag *bag, const struct secret *key, struct pair *out,
 		 struct error *err)
 {
@@ -278,20 +270,19 @@ static int build(struct bag *bag, const struct secret *key, struct pair *out,
 	if (r == 0 && length > PEM_CERTS_MAX)
 		r = error_set(err, EFBIG, "the chain is longer than %d", PEM_CERTS_MAX);
 	if (r == 0)
-		r = copy_cert(&out->leaf, bag->from[bag->leaf], err);
+		r = pem_cert_copy(&out->leaf, bag->from[bag->leaf], err);
 	for (size_t i = 0; i < length && r == 0; i++) {
-		r = copy_cert(&out->chain[i], bag->from[order[i]], err);
+		r = pem_cert_copy(&out->chain[i], bag->from[order[i]], err);
 		if (r == 0)
 			out->chain_size++;
 	}
 	if (r == 0 && !(out->key = secret_copy(secret_data(key), secret_size(key))))
 		r = error_set(err, ENOMEM, "no memory for a key");
 	if (r == 0 && length == 0 && !complete)
-		snprintf(
-		    out->warning, sizeof(out->warning),
-		    "there is no intermediate certificate with it: clients that don't "
-		    "have "
-		    "it will refuse the connection; write fullchain.pem or chain.pem");
+		snprintf(out->warning, sizeof(out->warning),
+			 "there is no intermediate certificate with it: clients "
+			 "that don't have it will refuse the connection; write "
+			 "fullchain.pem or chain.pem");
 	return r;
 }
 

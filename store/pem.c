@@ -63,6 +63,16 @@ void pem_clear(struct pem *p)
 	memset(p, 0, sizeof(*p));
 }
 
+int pem_cert_copy(struct pem_cert *to, const struct pem_cert *from, struct error *err)
+{
+	to->der = malloc(from->size);
+	if (!to->der)
+		return error_set(err, ENOMEM, "no memory for a certificate");
+	memcpy(to->der, from->der, from->size);
+	to->size = from->size;
+	return 0;
+}
+
 static bool is_pkcs12(const unsigned char *data, size_t size)
 {
 	static const unsigned char version3[] = {0x02, 0x01, 0x03};
@@ -112,8 +122,7 @@ static int refuse_block(const char *label, struct error *err)
 			 label);
 }
 
-/* TRUSTED CERTIFICATE has OpenSSL's trust data behind the certificate, which is left out.
- */
+/* TRUSTED CERTIFICATE has OpenSSL's trust data behind the certificate; it is left out. */
 static int add_cert(struct pem *out, const unsigned char *der, long size, bool trusted,
 		    struct error *err)
 {

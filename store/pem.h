@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PEM_FILE_MAX (1024 * 1024) /* bytes; more is EFBIG */
-#define PEM_CERTS_MAX 16           /* certificates in one file; more is EFBIG */
+#define PEM_FILE_MAX  (1024 * 1024) /* bytes; more is EFBIG */
+#define PEM_CERTS_MAX 16            /* certificates in one file; more is EFBIG */
 
 struct pem_cert {
 	unsigned char *der;
@@ -26,7 +26,7 @@ struct pem_cert {
 struct pem {
 	struct pem_cert cert[PEM_CERTS_MAX];
 	size_t certs;
-	struct secret *key;   /* PKCS#8 DER of the private key, NULL when there was none */
+	struct secret *key; /* PKCS#8 DER of the private key, NULL when there was none */
 };
 
 enum pem_state { PEM_EMPTY, PEM_INCOMPLETE, PEM_WHOLE };
@@ -41,6 +41,9 @@ enum pem_state pem_state(const void *data, size_t size);
  * EFBIG above the limits. `out` is cleared on failure. */
 int pem_parse(const void *data, size_t size, struct pem *out, struct error *err);
 void pem_clear(struct pem *p);
+
+/* ENOMEM. The caller frees `to->der`. */
+int pem_cert_copy(struct pem_cert *to, const struct pem_cert *from, struct error *err);
 
 /* PEM text of one DER certificate / of a PKCS#8 DER key, 64 columns, "\n" line ends, one
  * newline last. Appended to `out`; -ENOSPC where it doesn't fit. Room needed for `size` DER

@@ -84,24 +84,24 @@ void seal_close(struct seal *seal)
 static int encrypt(const struct seal *seal, const struct secret *plain, const void *place,
 		   size_t place_size, unsigned char *out)
 {
-	int n, ok = 0;
+	int n, ok;
 	unsigned char *nonce = out, *text = out + NONCE_SIZE;
 	unsigned char *tag = text + secret_size(plain);
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-	ok =
-	    ctx && RAND_bytes(nonce, NONCE_SIZE) == 1 &&
-	    EVP_EncryptInit_ex2(ctx, EVP_aes_256_gcm(), seal->master, nonce, NULL) == 1 &&
-	    EVP_EncryptUpdate(ctx, NULL, &n, place, (int)place_size) == 1 &&
-	    EVP_EncryptUpdate(ctx, text, &n, secret_data(plain),
-			      (int)secret_size(plain)) == 1 &&
-	    EVP_EncryptFinal_ex(ctx, text + n, &n) == 1 &&
-	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, tag) == 1;
+	const EVP_CIPHER *gcm = EVP_aes_256_gcm();
+	ok = ctx && RAND_bytes(nonce, NONCE_SIZE) == 1 &&
+	     EVP_EncryptInit_ex2(ctx, gcm, seal->master, nonce, NULL) == 1 &&
+	     EVP_EncryptUpdate(ctx, NULL, &n, place, (int)place_size) == 1 &&
+	     EVP_EncryptUpdate(ctx, text, &n, secret_data(plain),
+			       (int)secret_size(plain)) == 1 &&
+	     EVP_EncryptFinal_ex(ctx, text + n, &n) == 1 &&
+	     EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, tag) == 1;
 	EVP_CIPHER_CTX_free(ctx);
 	return ok ? 0 : -EIO;
 }
 
-int seal_close_key(const struct seal *seal, const struct secret *plain, const void *place,
-		   size_t place_size, struct secret **sealed, struct error *err)
+int seal_encrypt(const struct seal *seal, const struct secret *plain, const void *place,
+		 size_t place_size, struct secret **sealed, struct error *err)
 {
 	bool keyed = seal && seal->keyed;
 	size_t size = 1 + secret_size(plain) + (keyed ? NONCE_SIZE + TAG_SIZE : 0);
@@ -140,9 +140,9 @@ static int decrypt(const struct seal *seal, const unsigned char *in, const void 
 	return ok ? 0 : -EBADMSG;
 }
 
-int seal_open_key(const struct seal *seal, const void *sealed, size_t size,
-		  const void *place, size_t place_size, struct secret **plain,
-		  struct error *err)
+int seal_decrypt(const struct seal *seal, const void *sealed, size_t size,
+		 const void *place, size_t place_size, struct secret **plain,
+		 struct error *err)
 {
 	const unsigned char *in = sealed;
 	if (size < 1 || in[0] > FORM_GCM ||

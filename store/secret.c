@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A certificate with its chain and key fits; what is larger doubles it. */
+#define FIRST_ROOM ((size_t)8192)
+
 struct secret {
 	size_t size, capacity;
 	unsigned char data[];
@@ -59,6 +62,25 @@ size_t secret_size(const struct secret *s)
 size_t secret_capacity(const struct secret *s)
 {
 	return s->capacity;
+}
+
+int secret_grow(struct secret **s, size_t size)
+{
+	struct secret *grown;
+	size_t room = FIRST_ROOM;
+
+	if (*s && size <= (*s)->capacity)
+		return 0;
+	while (room < size && room <= SIZE_MAX / 2)
+		room *= 2;
+	grown = room < size ? NULL : secret_new(room);
+	if (!grown)
+		return -ENOMEM;
+	if (*s)
+		secret_append(grown, (*s)->data, (*s)->size);
+	secret_free(*s);
+	*s = grown;
+	return 0;
 }
 
 void secret_resize(struct secret *s, size_t size)

@@ -45,7 +45,7 @@ static int row_open(struct txn *txn, const unsigned char *key, const struct db_v
 		*since_s = *mtime_s = 0;
 		return 0;
 	}
-	return seal_open_key(db_seal(txn), sealed, size, key, WAITING_KEY, content, err);
+	return seal_decrypt(db_seal(txn), sealed, size, key, WAITING_KEY, content, err);
 }
 
 int waiting_get(struct txn *txn, uint32_t number, int64_t now_s, struct waiting *w,
@@ -92,7 +92,7 @@ int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
 	if (rc)
 		return rc;
 	waiting_key(key, number, kind);
-	rc = seal_close_key(db_seal(txn), content, key, sizeof(key), &sealed, err);
+	rc = seal_encrypt(db_seal(txn), content, key, sizeof(key), &sealed, err);
 	if (rc)
 		goto out;
 	record = secret_new(secret_size(sealed) + 32);

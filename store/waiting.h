@@ -2,10 +2,10 @@
 /* Copyright (C) 2026 The certfs authors */
 /* waiting: a certificate or key that was written and waits for its other half.
  *
- * `cp fullchain.pem DIR/; cp privkey.pem DIR/` arrive as two files. The first is kept here,
- * in the store (what close() acknowledged is on disk), per domain and file; the other half
- * completes the install. Served to nobody; read back by its writer only. Dropped after a
- * day, or when the install succeeds. */
+ * `cp fullchain.pem DIR/; cp privkey.pem DIR/` arrive as two files. The first is kept
+ * here, in the store (what close() acknowledged is on disk), per domain and file; the
+ * other half completes the install. Served to nobody; read back by its writer only.
+ * Dropped after a day, or when the install succeeds. */
 #ifndef CERTFS_STORE_WAITING_H
 #define CERTFS_STORE_WAITING_H
 
@@ -25,6 +25,7 @@ struct waiting {
 int waiting_get(struct txn *txn, uint32_t number, int64_t now_s, struct waiting *w,
 		struct error *err);
 void waiting_clear(struct waiting *w);
+/* Stores the bytes that were written, sealed, in place of those that waited before. */
 int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
 		const struct secret *content, int64_t mtime_s, int64_t now_s,
 		struct error *err);
@@ -32,7 +33,8 @@ int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
 int waiting_drop_file(struct txn *txn, uint32_t number, enum file_kind kind,
 		      struct error *err);
 int waiting_drop(struct txn *txn, uint32_t number, struct error *err);
-/* Drops what has waited for longer than WAITING_S, of all domains; waiting_put() does so too. */
+/* Drops what has waited for longer than WAITING_S, of all domains; waiting_put() does so
+ * too. */
 int waiting_expire(struct txn *txn, int64_t now_s, struct error *err);
 
 #endif

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "store/x509.h"
 
+#include "store/text.h"
 #include "store/x509_internal.h"
 
 #include <arpa/inet.h>
@@ -168,7 +169,7 @@ static void name_text(const X509_NAME *name, char *out, size_t room)
 		out[length] = '\0';
 	}
 	OPENSSL_free(utf8);
-	log_clean(out);
+	text_clean(out);
 }
 
 bool x509_san_text(const GENERAL_NAME *san, char *out, size_t room)
@@ -198,7 +199,7 @@ static void names_text(X509 *cert, char *out, size_t room)
 		char name[NAME_MAX_TEXT];
 		if (!x509_san_text(sk_GENERAL_NAME_value(sans, i), name, sizeof(name)))
 			continue;
-		log_clean(name);
+		text_clean(name);
 		if (at + strlen(name) + 2 > room)
 			break;
 		at += (size_t)snprintf(out + at, room - at, "%s%s", at ? " " : "", name);

@@ -18,8 +18,8 @@ struct pair {
 	struct pem_cert leaf;
 	struct pem_cert chain[PEM_CERTS_MAX]; /* in order, roots left out */
 	size_t chain_size;
-	struct secret *key;     /* PKCS#8 DER */
-	char warning[256];      /* e.g. a missing intermediate; "" when there is none */
+	struct secret *key; /* PKCS#8 DER */
+	char warning[256];  /* e.g. a missing intermediate; "" when there is none */
 };
 
 void pair_clear(struct pair *p);
@@ -27,12 +27,12 @@ void pair_clear(struct pair *p);
 /* What a page for people wants to know of a leaf. */
 struct cert_info {
 	int64_t not_before_s, not_after_s;
-	unsigned char sha256[32];   /* of the DER */
-	char serial[64];            /* hex, lower case */
-	char issuer[128];           /* the issuer's CN, else its O, printable */
+	unsigned char sha256[32]; /* of the DER */
+	char serial[64];          /* hex, lower case */
+	char issuer[128];         /* the issuer's CN, else its O, printable */
 	char subject[128];
-	char names[512];            /* SAN, space separated, cut at a name's border */
-	char key_type[32];          /* "ECDSA P-256", "RSA 2048", "Ed25519" */
+	char names[512];   /* SAN, space separated, cut at a name's border */
+	char key_type[32]; /* "ECDSA P-256", "RSA 2048", "Ed25519" */
 };
 
 int x509_info(const struct pem_cert *leaf, struct cert_info *info, struct error *err);
@@ -67,7 +67,8 @@ int x509_check_key(const struct secret *key, struct error *err);
 bool x509_key_fits(const struct pem_cert *certs, size_t count, const struct secret *key);
 
 enum key_type { KEY_P256, KEY_P384, KEY_RSA2048, KEY_RSA3072, KEY_RSA4096 };
-bool key_type_parse(const char *text, enum key_type *type); /* "p256", "p384", "rsa2048"… */
+/* "p256", "p384", "rsa2048"…; false: none of them. */
+bool key_type_parse(const char *text, enum key_type *type);
 
 /* A new private key, PKCS#8 DER. */
 int x509_key_new(enum key_type type, struct secret **key, struct error *err);
@@ -76,8 +77,8 @@ int x509_key_new(enum key_type type, struct secret **key, struct error *err);
  * CN left out, from one hour before `now_s` for `days`. For NAME_FALLBACK the SAN is
  * "fallback.invalid". */
 int x509_self_sign(const struct secret *key, const struct name *name,
-		   const struct name *aliases, size_t alias_count, int64_t now_s, int days,
-		   struct pair *out, struct error *err);
+		   const struct name *aliases, size_t alias_count, int64_t now_s,
+		   int days, struct pair *out, struct error *err);
 
 /* A PKCS#10 request (RFC 2986) for the names, DER; the caller frees `*der` with free(). */
 int x509_csr(const struct secret *key, const struct name *names, size_t count,

@@ -5,7 +5,6 @@
 #ifndef CERTFS_STORE_X509_INTERNAL_H
 #define CERTFS_STORE_X509_INTERNAL_H
 
-#include "store/log.h"
 #include "store/x509.h"
 
 #include <openssl/evp.h>

@@ -14,9 +14,16 @@ HELPERS = os.environ["CERTFS_HELPERS"]
 NAME = "app.example.com"
 
 
+def put_row(mount, table, key, value):
+    """What certfs would never write itself."""
+    subprocess.run([os.path.join(HELPERS, "put_row"), mount.store, table, key.hex(), value.hex()],
+                   check=True)
+
+
 def test_newer_format_is_refused_with_a_reason(plain):
     assert plain.stop() == 0
-    subprocess.run([os.path.join(HELPERS, "set_format"), plain.store], check=True)
+    # The record's version, then the format in little-endian.
+    put_row(plain, "meta", b"format", bytes([1, 99, 0, 0, 0]))
     plain.expect("format 99")
     said = plain.refuses_to_start()
     assert "has format 99" in said
@@ -46,6 +53,20 @@ def test_what_mkdir_acknowledged_is_there_after_a_kill(plain):
     plain.start()
     for name, certificate in certificates.items():
         assert plain.read(name, "cert.pem") == certificate
+
+
+def test_listing_fails_rather_than_leave_names_out(plain):
+    names = [f"d{i}.example.com" for i in range(3)]
+    for name in names:
+        plain.mkdir(name)
+    # An installed domain's row that ends after its second byte. The fallback is number 1.
+    put_row(plain, "domains", (3).to_bytes(4, "big"), bytes([1, 1]))
+    plain.expect("damaged")
+    with pytest.raises(OSError) as failure:
+        os.listdir(plain.mountpoint)
+    assert failure.value.errno == errno.EIO
+    for name in (names[0], names[2]):
+        assert belong_together(plain.read(name, "cert.pem"), plain.read(name, "privkey.pem"))
 
 
 def fill(path):

@@ -13,10 +13,6 @@
 #include <cmocka.h>
 
 #define JOBS_MAX 8
-#define JSON(status, headers, body)                                                      \
-	"HTTP/1.1 " status                                                               \
-	"\r\nContent-Type: application/json\r\nReplay-Nonce: n\r\n" headers              \
-	"Connection: close\r\n\r\n" body
 
 static void order_goes_from_nothing_to_a_certificate(void **state)
 {
@@ -310,10 +306,11 @@ static void directory_is_asked_for_again_after_a_failure_of_the_ca(void **state)
 }
 
 #define GONE                                                                             \
-	"HTTP/1.1 400 Bad\r\nContent-Type: application/problem+json\r\nReplay-Nonce: "   \
-	"n\r\n"                                                                          \
-	"Connection: "                                                                   \
-	"close\r\n\r\n{\"type\":\"urn:ietf:params:acme:error:accountDoesNotExist\"}"
+	"HTTP/1.1 400 Bad\r\n"                                                           \
+	"Content-Type: application/problem+json\r\n"                                     \
+	"Replay-Nonce: n\r\n"                                                            \
+	"Connection: close\r\n\r\n"                                                      \
+	"{\"type\":\"urn:ietf:params:acme:error:accountDoesNotExist\"}"
 
 static void account_that_is_gone_is_made_anew(void **state)
 {
@@ -333,8 +330,9 @@ static void account_that_is_gone_is_made_anew(void **state)
 }
 
 #define DIRECTORY(meta)                                                                  \
-	"{\"newNonce\":\"BASE/nonce\",\"newAccount\":\"BASE/"                            \
-	"account\",\"newOrder\":\"BASE/order\","                                         \
+	"{\"newNonce\":\"BASE/nonce\","                                                  \
+	"\"newAccount\":\"BASE/account\","                                               \
+	"\"newOrder\":\"BASE/order\","                                                   \
 	"\"meta\":" meta "}"
 
 static void terms_are_not_agreed_to_unasked(void **state)

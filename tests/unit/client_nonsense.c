@@ -11,10 +11,6 @@
 
 #include <cmocka.h>
 
-#define JSON(status, headers, body)                                                      \
-	"HTTP/1.1 " status                                                               \
-	"\r\nContent-Type: application/json\r\nReplay-Nonce: n\r\n" headers              \
-	"Connection: close\r\n\r\n" body
 #define ORDER(status, value, rest)                                                       \
 	"{\"status\":" status ",\"identifiers\":[{\"type\":\"dns\",\"value\":\"" value   \
 	"\"}]"                                                                           \

@@ -169,8 +169,7 @@ static void map_grows_by_itself(void **state)
 	assert_true(after.used >= (uint64_t)2000 * 1500 && after.used <= after.mapped);
 }
 
-/* A batch that goes on after a request's failure must not take "the map is full" for one.
- */
+/* A batch goes on after a request's failure; it must not take a full map for one. */
 static void map_grows_for_a_nested_change_whose_failure_is_ignored(void **state)
 {
 	const struct db_options options = {.map_size = SMALL};

@@ -9,15 +9,6 @@
 
 #define NOW 1700000000
 
-static struct name name_of(const char *text)
-{
-	struct name name;
-	struct error err;
-
-	assert_ok(name_parse(text, &name, &err), &err);
-	return name;
-}
-
 static uint32_t install(struct txn *txn, const char *text, struct error *err)
 {
 	const struct name name = name_of(text);

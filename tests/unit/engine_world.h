@@ -106,8 +106,7 @@ struct act {
 	int64_t from_s, to_s;
 };
 
-/* What people do in the mount: one of the functions below, in a transaction. 0 or -EPERM.
- */
+/* What people do in the mount: a function below, in a transaction. 0 or -EPERM. */
 int act(struct world *w, db_change *change, struct act *a);
 uint32_t make(struct world *w, const char *name);
 int rmdir_in(struct txn *txn, void *arg, struct error *err);

@@ -22,6 +22,15 @@ static void setting_returns_the_negated_code(void **state)
 	assert_string_equal(err.text, "no block in 12 bytes");
 }
 
+static void a_note_is_set_where_nothing_is_returned(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	error_note(&err, EPROTO, "%s\n", "no nonce");
+	assert_int_equal(err.code, EPROTO);
+	assert_string_equal(err.text, "no nonce?");
+}
+
 static void context_goes_in_front_and_keeps_the_cause(void **state)
 {
 	(void)state;
@@ -95,6 +104,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(setting_returns_the_negated_code),
+	    cmocka_unit_test(a_note_is_set_where_nothing_is_returned),
 	    cmocka_unit_test(context_goes_in_front_and_keeps_the_cause),
 	    cmocka_unit_test(long_text_is_cut_at_a_characters_border),
 	    cmocka_unit_test(long_context_is_cut_at_a_characters_border),

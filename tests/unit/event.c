@@ -126,6 +126,33 @@ static void the_newest_of_a_domain_are_read_oldest_first(void **state)
 	db_read_end(txn);
 }
 
+static int add_two_and_lose_one(struct txn *txn, void *arg, struct error *err)
+{
+	/* The key of sequence 1, as store/event.c writes it. */
+	static const unsigned char first[8] = {[7] = 1};
+
+	(void)arg;
+	for (int i = 0; i < 2; i++)
+		assert_ok(event_add(txn, EVENT_OTHER, 7, 1, err, "event %d", i), err);
+	assert_ok(db_del(txn, DB_EVENTS, first, sizeof(first), err), err);
+	return 0;
+}
+
+static void an_event_that_is_lost_is_told_and_not_invented(void **state)
+{
+	struct temp_store *t = *state;
+	struct event e[4];
+	struct txn *txn;
+	size_t count;
+
+	in_update(t, add_two_and_lose_one, NULL);
+	txn = read_begin(t);
+	assert_fails(EIO, event_of(txn, 7, e, 4, &count, &t->err), &t->err);
+	assert_int_equal(count, 1);
+	assert_string_equal(e[0].text, "event 1");
+	db_read_end(txn);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +160,7 @@ int main(void)
 	    store_test(the_oldest_give_way),
 	    store_test(the_newest_of_a_domain_are_read_oldest_first),
 	    store_test(long_text_is_cut_at_a_character),
+	    store_test(an_event_that_is_lost_is_told_and_not_invented),
 	};
 
 	return cmocka_run_group_tests_name("event", tests, NULL, NULL);

@@ -13,15 +13,6 @@
 #define DAY  ((int64_t)24 * 3600)
 #define KEEP 10
 
-static struct name name_of(const char *text)
-{
-	struct name name;
-	struct error err;
-
-	assert_ok(name_parse(text, &name, &err), &err);
-	return name;
-}
-
 static uint32_t install(struct txn *txn, const char *text, struct error *err)
 {
 	const struct name name = name_of(text);
@@ -216,10 +207,9 @@ static void what_was_written_is_read_back_byte_for_byte(void **state)
 static void prune_to_one(struct txn *txn, uint32_t number, struct error *err)
 {
 	int64_t again_s;
+	const int64_t now_s = NOW + GENERATION_SPARE_S;
 
-	assert_ok(generation_prune(txn, number, NOW + GENERATION_SPARE_S, 1, &again_s,
-				   err),
-		  err);
+	assert_ok(generation_prune(txn, number, now_s, 1, &again_s, err), err);
 }
 
 static int share_chains(struct txn *txn, void *arg, struct error *err)
@@ -261,29 +251,26 @@ static int prune_around(struct txn *txn, void *arg, struct error *err)
 {
 	uint32_t number = install(txn, "a.example.com", err), gens[16];
 	struct current c;
+	const int64_t spare_s = NOW + GENERATION_SPARE_S;
 	int64_t again_s;
 	size_t count;
 
 	(void)arg;
-	add(txn, number, "a.example.com", SOURCE_SELF_SIGNED, NOW, 90, 3,
-	    err); /* 1: newest */
-	add(txn, number, "a.example.com", SOURCE_MANAGED, NOW, 90, 3,
-	    err); /* 2: served */
+	/* 1: the newest of its source; 2: served; 3: staged; 4 to 9 */
+	add(txn, number, "a.example.com", SOURCE_SELF_SIGNED, NOW, 90, 3, err);
+	add(txn, number, "a.example.com", SOURCE_MANAGED, NOW, 90, 3, err);
 	assert_ok(current_get(txn, number, &c, err), err);
 	c.served = 2;
 	assert_ok(current_put(txn, number, &c, err), err);
-	add(txn, number, "a.example.com", SOURCE_MANAGED, NOW, 90, 3,
-	    err); /* 3: staged */
+	add(txn, number, "a.example.com", SOURCE_MANAGED, NOW, 90, 3, err);
 	assert_ok(current_get(txn, number, &c, err), err);
 	c.staged = 3;
 	assert_ok(current_put(txn, number, &c, err), err);
-	for (int i = 0; i < 6; i++) /* 4 to 9 */
+	for (int i = 0; i < 6; i++)
 		add(txn, number, "a.example.com", SOURCE_MANAGED, NOW, 90, 3, err);
 	/* Somebody may have read half of any of them. */
-	assert_ok(generation_prune(txn, number, NOW + GENERATION_SPARE_S - 1, 3, &again_s,
-				   err),
-		  err);
-	assert_int_equal(again_s, NOW + GENERATION_SPARE_S);
+	assert_ok(generation_prune(txn, number, spare_s - 1, 3, &again_s, err), err);
+	assert_int_equal(again_s, spare_s);
 	assert_ok(generation_list(txn, number, gens, 16, &count, err), err);
 	assert_int_equal(count, 9);
 	assert_ok(generation_prune(txn, number, again_s, 3, &again_s, err), err);

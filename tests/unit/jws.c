@@ -80,8 +80,7 @@ static void jwk_is_canonical_and_its_thumbprint_is_of_44_bytes(void **state)
 
 static void thumbprint_is_that_of_rfc_7638(void **state)
 {
-	/* §3.1's example; the digest is over the canonical text whatever the key's type.
-	 */
+	/* §3.1's example; the digest is over the canonical text, for any type of key. */
 	static const char jwk[] =
 	    "{\"e\":\"AQAB\",\"kty\":\"RSA\",\"n\":"
 	    "\"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbW"

@@ -130,35 +130,6 @@ static void long_line_is_cut_and_stays_one_line(void **state)
 	assert_string_equal(after_time(end + 1), "certfs[fs] info: next\n");
 }
 
-static void cleaning_keeps_valid_text_and_its_length(void **state)
-{
-	(void)state;
-	static const struct {
-		const char *dirty, *clean;
-	} known[] = {
-	    {"b\xc3\xbc"
-	     "cher \xe2\x82\xac \xf0\x9f\x94\x91",
-	     "b\xc3\xbc"
-	     "cher \xe2\x82\xac \xf0\x9f\x94\x91"},
-	    {"a\tb\x7f", "a?b?"},
-	    {"\xc2\x85", "??"},           /* U+0085, a line end */
-	    {"\xc0\xaf", "??"},           /* overlong */
-	    {"\xe0\x80\xaf", "???"},      /* overlong */
-	    {"\xed\xa0\x80", "???"},      /* a surrogate */
-	    {"\xf4\x90\x80\x80", "????"}, /* above U+10FFFF */
-	    {"\xf5\x80\x80\x80", "????"},
-	    {"\xe2\x82", "??"}, /* cut */
-	    {"\x80x", "?x"},
-	    {"", ""},
-	};
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
-		char text[64];
-		snprintf(text, sizeof(text), "%s", known[i].dirty);
-		log_clean(text);
-		assert_string_equal(text, known[i].clean);
-	}
-}
-
 static void levels_are_known_by_their_names(void **state)
 {
 	(void)state;
@@ -202,7 +173,6 @@ int main(void)
 	    cmocka_unit_test(lines_above_the_level_are_not_written),
 	    cmocka_unit_test(no_input_forges_a_line),
 	    cmocka_unit_test(long_line_is_cut_and_stays_one_line),
-	    cmocka_unit_test(cleaning_keeps_valid_text_and_its_length),
 	    cmocka_unit_test(levels_are_known_by_their_names),
 	    cmocka_unit_test(journal_is_known_by_its_stream),
 	};

@@ -10,8 +10,7 @@
 
 struct script {
 	/* Requests for this path get this answer: a whole HTTP response, "BASE" in it is
-	 * the CA's own address; `times` of them, 0: all. NULL: nothing is out of order.
-	 */
+	 * the CA's own address; `times` of them, 0: all. NULL: nothing out of order. */
 	const char *path, *answer;
 	unsigned times;
 	bool endless;                /* the answer's last byte is sent again and again */
@@ -22,6 +21,12 @@ struct script {
 	const char *chain[2];        /* PEM: default and alternate */
 	const char *directory;       /* instead of the usual JSON */
 };
+
+/* An answer with a JSON body; its length is told by the connection's end. */
+#define JSON(status, headers, body)                                                      \
+	"HTTP/1.1 " status                                                               \
+	"\r\nContent-Type: application/json\r\nReplay-Nonce: n\r\n" headers              \
+	"Connection: close\r\n\r\n" body
 
 struct scripted_ca;
 

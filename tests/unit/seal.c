@@ -37,7 +37,7 @@ static struct secret *sealed_at(const struct seal *seal, const char *place)
 {
 	struct error err = {0};
 	struct secret *sealed = NULL, *plain = secret_copy(key_bytes, sizeof(key_bytes));
-	assert_int_equal(seal_close_key(seal, plain, place, strlen(place), &sealed, &err),
+	assert_int_equal(seal_encrypt(seal, plain, place, strlen(place), &sealed, &err),
 			 0);
 	secret_free(plain);
 	return sealed;
@@ -47,8 +47,8 @@ static int opened_at(const struct seal *seal, const struct secret *sealed,
 		     const char *place, struct error *err)
 {
 	struct secret *plain = NULL;
-	int r = seal_open_key(seal, secret_data(sealed), secret_size(sealed), place,
-			      strlen(place), &plain, err);
+	int r = seal_decrypt(seal, secret_data(sealed), secret_size(sealed), place,
+			     strlen(place), &plain, err);
 	if (r == 0) {
 		assert_int_equal(secret_size(plain), sizeof(key_bytes));
 		assert_memory_equal(secret_data(plain), key_bytes, sizeof(key_bytes));

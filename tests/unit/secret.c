@@ -74,6 +74,34 @@ static void filled_room_is_kept(void **state)
 	secret_free(s);
 }
 
+static void growing_keeps_what_is_in_it_and_begins_with_nothing(void **state)
+{
+	(void)state;
+	struct secret *s = NULL;
+	assert_int_equal(secret_grow(&s, 0), 0);
+	assert_non_null(s);
+	assert_int_equal(secret_append(s, "key bytes", 9), 0);
+	const size_t room = secret_capacity(s);
+	const struct secret *before = s;
+	assert_int_equal(secret_grow(&s, room), 0);
+	assert_ptr_equal(s, before);
+	assert_int_equal(secret_grow(&s, room + 1), 0);
+	assert_true(secret_capacity(s) > room);
+	assert_int_equal(secret_size(s), 9);
+	assert_memory_equal(secret_data(s), "key bytes", 9);
+	secret_free(s);
+}
+
+static void what_cannot_grow_stays_as_it_was(void **state)
+{
+	(void)state;
+	struct secret *s = secret_copy("key bytes", 9), *before = s;
+	assert_int_equal(secret_grow(&s, SIZE_MAX), -ENOMEM);
+	assert_ptr_equal(s, before);
+	assert_memory_equal(secret_data(s), "key bytes", 9);
+	secret_free(s);
+}
+
 static void impossible_size_has_no_secret(void **state)
 {
 	(void)state;
@@ -90,6 +118,8 @@ int main(void)
 	    cmocka_unit_test(secret_is_never_moved),
 	    cmocka_unit_test(what_shrinking_uncovers_is_zero),
 	    cmocka_unit_test(filled_room_is_kept),
+	    cmocka_unit_test(growing_keeps_what_is_in_it_and_begins_with_nothing),
+	    cmocka_unit_test(what_cannot_grow_stays_as_it_was),
 	    cmocka_unit_test(impossible_size_has_no_secret),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "store/db.h"
+#include "store/name.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +103,15 @@ static inline struct txn *read_begin(struct temp_store *t)
 
 	assert_ok(db_read_begin(t->db, &txn, &t->err), &t->err);
 	return txn;
+}
+
+static inline struct name name_of(const char *text)
+{
+	struct name name;
+	struct error err;
+
+	assert_ok(name_parse(text, &name, &err), &err);
+	return name;
 }
 
 #define store_test(name)                                                                 \
