@@ -78,7 +78,7 @@ static int do_mkdir(struct item *item, struct txn *txn, struct error *err)
 				   err);
 	if (r == 0)
 		r = generation_fallback(txn, d.number, now_s, item->fs->cfg->keep,
-					&changed, &until_s, err);
+					SERVE_NOW, &changed, &until_s, err);
 	if (r == 0)
 		r = event_add(txn, EVENT_INSTALLED, d.number, now_s, err,
 			      "%s was installed%s", name.text,
@@ -219,7 +219,7 @@ static int do_symlink(struct item *item, struct txn *txn, struct error *err)
 		r = domain_alias(txn, &name, item->target, now_s, &d, err);
 	if (r == 0)
 		r = generation_fallback(txn, item->target, now_s, item->fs->cfg->keep,
-					&changed, &until_s, err);
+					SERVE_NOW, &changed, &until_s, err);
 	if (r == 0)
 		r = event_add(txn, EVENT_INSTALLED, item->target, now_s, err,
 			      "%s is an alias of %s", name.text, target.name.text);

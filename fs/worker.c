@@ -33,8 +33,8 @@ static int first_start(struct txn *txn, void *arg, struct error *err)
 		r = domain_install(txn, &name, OWNER_KEEP, OWNER_KEEP, now_s, &d, &back,
 				   err);
 	if (r == 0)
-		r = generation_fallback(txn, d.number, now_s, fs->cfg->keep, &changed,
-					&until_s, err);
+		r = generation_fallback(txn, d.number, now_s, fs->cfg->keep, SERVE_NOW,
+					&changed, &until_s, err);
 	return r;
 }
 

@@ -27,8 +27,8 @@ static const char *const table_name[DB_TABLES] = {
     [DB_ORDERS] = "orders",       [DB_TOKENS] = "tokens",
     [DB_TOKENS_OF] = "tokens_of", [DB_LIMITS] = "limits",
     [DB_EVENTS] = "events",       [DB_WAITING] = "waiting",
-    [DB_CHANGED] = "changed",     [DB_ANSWERED] = "answered",
-    [DB_EVENTS_OF] = "events_of",
+    [DB_CHANGED] = "changed",     [DB_OWED] = "owed",
+    [DB_ANSWERED] = "answered",   [DB_EVENTS_OF] = "events_of",
 };
 
 struct txn {
@@ -197,7 +197,8 @@ static int format_check(struct db *db, MDB_txn *mdb, bool write, struct error *e
 }
 
 /* `flags` is MDB_RDONLY or 0. -ENOENT: a table is missing. */
-static int tables_open_as(struct db *db, MDB_env *env, unsigned int flags, struct error *err)
+static int tables_open_as(struct db *db, MDB_env *env, unsigned int flags,
+			  struct error *err)
 {
 	MDB_txn *mdb = NULL;
 	int rc = mdb_txn_begin(env, NULL, flags, &mdb);
@@ -205,7 +206,8 @@ static int tables_open_as(struct db *db, MDB_env *env, unsigned int flags, struc
 	if (rc)
 		return db_fail(db, rc, err);
 	for (int i = 0; i < DB_TABLES && rc == 0; i++)
-		rc = mdb_dbi_open(mdb, table_name[i], flags ? 0 : MDB_CREATE, &db->dbi[i]);
+		rc =
+		    mdb_dbi_open(mdb, table_name[i], flags ? 0 : MDB_CREATE, &db->dbi[i]);
 	if (rc)
 		rc = db_fail(db, rc, err);
 	else
