@@ -4,6 +4,7 @@
 
 #include "acme/engine.h"
 #include "fs/install.h"
+#include "fs/publish.h"
 #include "fs/tree.h"
 #include "store/changed.h"
 #include "store/event.h"
@@ -210,7 +211,7 @@ static int do_symlink(struct item *item, struct txn *txn, struct error *err)
 {
 	struct name name;
 	struct domain target, d;
-	bool changed;
+	bool changed = false;
 	int64_t until_s, now_s = clock_now_s(item->fs->clk);
 	int r = domain_get(txn, item->target, &target, err);
 	if (r == 0)
@@ -228,6 +229,7 @@ static int do_symlink(struct item *item, struct txn *txn, struct error *err)
 	if (r == 0)
 		r = changed_mark(txn, item->target, 0, &item->serial_changed, err);
 	item->changed = item->target;
+	item->served_changed = changed;
 	return r;
 }
 
@@ -300,6 +302,7 @@ static void rename_scratch(fuse_req_t req, uint32_t number, const char *from,
 	item->number = number;
 	item->kind = kind == FILE_KINDS ? FILE_CERT : kind;
 	item->serial = info.serial;
+	item->told_of = 1u << item->kind; /* by this rename itself */
 	item->content = scratch_content(fs->scratch, info.serial);
 	item->mode = info.mode_set ? info.mode : OWNER_KEEP;
 	item->mtime_s = info.times_set ? info.mtime_s : 0;
@@ -321,7 +324,8 @@ void change_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		       "its certificate is ordered or copied with cp");
 		return;
 	}
-	rename_scratch(req, number, name, new_name);
+	if (!publish_rename(req, number, name, new_name))
+		rename_scratch(req, number, name, new_name);
 }
 
 static void apply_owner(struct owner *o, const struct item *item)

@@ -101,6 +101,7 @@ static int run_fs(struct child *c, struct error *err)
 					       .fuse_fd = CHILD_FD_FUSE,
 					       .slots_fd = CHILD_FD_SLOTS,
 					       .link_fd = CHILD_FD_LINK,
+					       .publish_fd = CHILD_FD_PUBLISH,
 					       .ready_fd = CHILD_FD_READY,
 					       .key_gid = keys,
 					       .confine = confine,

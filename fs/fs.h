@@ -23,6 +23,7 @@
 
 struct work;   /* work.h */
 struct notify; /* notify.h */
+struct publish; /* publish.h */
 struct pages;  /* pages.h */
 struct held;   /* held.h */
 struct further; /* further.h */
@@ -45,6 +46,7 @@ struct fs {
 	_Atomic size_t long_page_size[CONTROL_FILES]; /* as last rendered */
 	struct work *work;
 	struct notify *notify;
+	struct publish *publish;
 	struct pages *pages;
 	struct slot_ref request; /* the request in the device thread's hands */
 	size_t request_small;    /* its small slot, SLOTS_SMALL: it is in the big one */

@@ -47,11 +47,13 @@ struct item {
 	uint64_t made;       /* node for the entry or attributes to answer with */
 	uint64_t serial_changed; /* of changed_mark(); 0: nothing to tell */
 	uint32_t changed;    /* the domain of it */
-	bool served_changed;
+	bool served_changed; /* watchers are to be told (publish.h) */
+	unsigned told_of; /* … but of these names, bit i is enum file_kind i */
+	uint64_t publish_serial; /* of a RENAME by announce */
 };
 
-/* Opens the engine; work_run() begins the thread, once confinement is in force. */
-int work_open(struct fs *fs, int link_fd, int signal_fd, struct error *err);
+/* Opens the engine and what publishes (publish.h); work_run() begins the thread, once confinement is in force. */
+int work_open(struct fs *fs, int link_fd, int publish_fd, int signal_fd, struct error *err);
 int work_begin(struct fs *fs, struct error *err);
 /* Wakes when SIGTERM came: the device thread polls it. */
 int work_stop_fd(const struct work *work);

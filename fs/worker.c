@@ -155,7 +155,7 @@ int worker_run(const struct worker_options *o, struct error *err)
 	if (r == 0)
 		r = open_tables(&fs, err);
 	if (r == 0)
-		r = work_open(&fs, o->link_fd, signal_fd, err);
+		r = work_open(&fs, o->link_fd, o->publish_fd, signal_fd, err);
 	if (r == 0)
 		r = device_open(&fs, err);
 	if (r == 0)
