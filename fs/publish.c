@@ -53,15 +53,17 @@ static struct job *job_of(struct publish *p, uint32_t number)
 }
 
 /* What the device thread sees of the jobs. */
-static void show_jobs(struct publish *p)
+void publish_show_jobs(struct publish *p)
 {
 	unsigned count = 0;
 	pthread_mutex_lock(&p->lock);
 	for (size_t i = 0; i < PUBLISH_JOBS; i++)
 		if (p->job[i].number)
-			p->shown[count++] = (struct shown){.number = p->job[i].number,
-							   .before = p->job[i].before,
-							   .gen = p->job[i].gen};
+			p->shown[count++] =
+			    (struct shown){.number = p->job[i].number,
+					   .before = p->job[i].before,
+					   .gen = p->job[i].gen,
+					   .switched = p->job[i].switched};
 	atomic_store(&p->shown_count, count);
 	pthread_mutex_unlock(&p->lock);
 }
@@ -114,7 +116,7 @@ static void job_end(struct publish *p, struct job *job)
 	if (job->changed_serial)
 		notify_domain(fs->notify, number, job->changed_serial, NULL);
 	memset(job, 0, sizeof(*job));
-	show_jobs(p);
+	publish_show_jobs(p);
 	if (db_read_begin(fs->db, &txn, &err) < 0)
 		return; /* the row stays, for the next worker */
 	int r = owed_get(txn, number, &o, &err);
@@ -200,7 +202,7 @@ static int job_begin(struct publish *p, struct txn *txn, const struct owed *o,
 			    .files = staged ? PUBLISH_FILES : files,
 			    .switched = !staged};
 	memcpy(job->name, d.name.text, sizeof(job->name));
-	show_jobs(p);
+	publish_show_jobs(p);
 	return 0;
 }
 
@@ -254,17 +256,16 @@ static void begin_jobs(struct publish *p)
 		log_error(p->fs->lg, NULL, "what changed can't be told: %s", err.text);
 }
 
+/* To a new announce, or from a new worker: what is under way is said once more. */
 static void hello(struct publish *p)
 {
 	while (getrandom(&p->epoch, sizeof(p->epoch), 0) != (ssize_t)sizeof(p->epoch) ||
 	       p->epoch == 0)
 		continue;
-	p->hello_sent = p->here = p->away = p->walk_again = false;
-	p->tell_first = p->tell_count = p->told = 0;
+	p->hello_sent = p->here = p->away = false;
+	p->told = 0;
 	for (size_t i = 0; i < PUBLISH_JOBS; i++)
 		p->job[i].sent = false;
-	p->walking = true;
-	p->walk_from = 0;
 }
 
 /* False: there is no room for now. */
@@ -401,6 +402,14 @@ int publish_next_ms(const struct publish *p)
 	return room && has_rows(p) ? 0 : (int)next_ms;
 }
 
+static bool is_idle(struct publish *p)
+{
+	for (size_t i = 0; i < PUBLISH_JOBS; i++)
+		if (p->job[i].number)
+			return false;
+	return !has_rows(p);
+}
+
 void publish_run(struct publish *p, short revents)
 {
 	if (revents && !p->closed)
@@ -409,7 +418,8 @@ void publish_run(struct publish *p, short revents)
 	begin_jobs(p);
 	if (!p->closed)
 		flush(p);
-	publish_commit(p);
+	if (is_idle(p) || p->hook_news || p->done_count >= PUBLISH_DONE_MAX / 2)
+		publish_commit(p);
 	note_owing(p);
 }
 
@@ -424,6 +434,7 @@ int publish_open(struct fs *fs, int link_fd, struct error *err)
 	pthread_mutex_init(&p->lock, NULL);
 	atomic_store(slots_announce_owes_ns(fs->slots), 0);
 	hello(p);
+	p->walking = true; /* what a dead worker left */
 	fs->publish = p;
 	return 0;
 }

@@ -47,6 +47,7 @@ struct done {
 
 struct shown {
 	uint32_t number, before, gen;
+	bool switched;
 };
 
 struct publish {
@@ -73,6 +74,9 @@ struct publish {
 	struct shown shown[PUBLISH_JOBS];
 	_Atomic unsigned shown_count;
 };
+
+/* Lets the device thread see the jobs as they are now. */
+void publish_show_jobs(struct publish *p);
 
 /* Serves what is staged for these domains; the log says so. */
 struct switching {

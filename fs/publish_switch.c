@@ -253,6 +253,8 @@ static void renamed(struct item *item)
 	}
 	if (item->publish_serial && !found) /* told to announce by the worker before */
 		notify_domain(fs->notify, item->number, item->publish_serial, NULL);
+	if (found)
+		publish_show_jobs(p);
 	fuse_reply_err(item->req, 0);
 }
 
@@ -260,11 +262,17 @@ bool publish_rename(fuse_req_t req, uint32_t number, const char *name,
 		    const char *new_name)
 {
 	struct fs *fs = fs_of(req);
+	struct shown shown;
 	enum file_kind kind = placeholder_of(name);
 	if (!is_announce(fs, fuse_req_ctx(req)->pid))
 		return false;
 	if (kind == FILE_KINDS || strcmp(new_name, file_name[kind]) != 0) {
 		fuse_reply_err(req, EPERM); /* it has no other business here */
+		return true;
+	}
+	/* All but the first one change nothing in the store. */
+	if (shown_of(fs->publish, number, &shown) && shown.switched) {
+		fuse_reply_err(req, 0);
 		return true;
 	}
 	struct item *item = work_item(fs, req, do_rename);

@@ -299,10 +299,9 @@ static action *const table[STATES][EVENTS] = {
     [STATE_KILLED] = {[EVENT_DUE] = act_leave, [EVENT_DIED] = act_reap},
 };
 
-static void handle(struct supervisor *sup, struct child *c, enum event event)
+/* What ends next when `c` has ended. */
+static void go_on_stopping(struct supervisor *sup, const struct child *c)
 {
-	if (table[c->state][event])
-		table[c->state][event](sup, c);
 	/* Announce works in the mount. The mount goes when nobody answers any more, the
 	 * net worker after it. */
 	if (!sup->stopping || c->state != STATE_DONE)
@@ -313,6 +312,13 @@ static void handle(struct supervisor *sup, struct child *c, enum event event)
 		mount_close(&sup->mount);
 		handle(sup, &sup->child[NET], EVENT_STOP);
 	}
+}
+
+static void handle(struct supervisor *sup, struct child *c, enum event event)
+{
+	if (table[c->state][event])
+		table[c->state][event](sup, c);
+	go_on_stopping(sup, c);
 }
 
 static void reload(struct supervisor *sup)
@@ -421,6 +427,7 @@ static void look_for_zombie(struct supervisor *sup, struct child *c, uint64_t no
 		c->zombie_ns = now;
 	} else if (now - c->zombie_ns >= REAP_NS) {
 		act_leave(sup, c);
+		go_on_stopping(sup, c);
 	}
 }
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from certificates import DAY, Authority, Pair, belong_together, now
+from certificates import Authority, Pair, belong_together
 from mount import SERVED
 from waiting import wait_for
 from watch import Watch
@@ -135,8 +135,7 @@ def test_mv_onto_a_name_announces_the_others(plain, authority):
 def test_expiry_is_announced(certfs, clock, authority):
     daemon = certfs(certfs=clock.settings)
     daemon.mkdir(NAME)
-    cp(daemon, NAME, Pair(authority, [NAME], not_after=now() + DAY))
-    daemon.wait_for_log("generation|custom")
+    cp(daemon, NAME, Pair(authority, [NAME], days=1))
     with Watch(daemon.path(NAME)) as watch:
         clock(2 * 86400)
         watch.wait_for("MOVED_TO", "cert.pem")
