@@ -32,7 +32,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SLOTS_VERSION   2
+#define SLOTS_VERSION   3
 #define SLOT_MAX_WRITE  (128 * 1024)
 #define SLOT_BIG_SIZE   (SLOT_MAX_WRITE + 4096)
 #define SLOT_SMALL_SIZE 8192

@@ -13,6 +13,7 @@ import pytest
 
 from certificates import Authority, Pair, belong_together
 from mount import SERVED
+from readers import Readers
 from waiting import wait_for
 from watch import Watch
 
@@ -206,6 +207,19 @@ def test_scratch_file_named_like_a_placeholder_is_its_writers_own(plain, authori
         out.write(pair.combined)
     os.rename(own, plain.path(NAME, "combined.pem"))
     serves(plain, pair)
+
+
+def test_readers_get_whole_pairs_while_certificates_are_published(plain, folder, authority):
+    directory = plain.mkdir(NAME)
+    plain.expect("the (fs|announce) worker was killed by signal 9 ")
+    with Readers(folder, directory, 4) as readers:
+        for round_ in range(12):
+            pair = rotate(plain, authority)
+            if round_ % 3:
+                os.kill(plain.worker(["fs", "announce"][round_ % 2]), signal.SIGKILL)
+            wait_for(lambda: plain.read(NAME, "cert.pem") == pair.cert, "it is served", 20)
+            readers.all_go_on()
+        assert readers.faults() == []
 
 
 # Announce's death
@@ -416,6 +430,8 @@ def test_failure_of_the_hook_is_told_until_it_runs_well(hooked, hook, authority)
         daemon.read(".certfs", "events")
     daemon.restart()
     assert hook_failure(daemon) == failure
+    said = daemon.command("status", "-m", daemon.mountpoint).stdout
+    assert f"The on-change hook failed at {failure['failed_at']}: it ended with" in said
     hook.write("")
     cp(daemon, NAME, Pair(authority, [NAME]))
     wait_for(lambda: hook_failure(daemon) is None, "the failure is over")
