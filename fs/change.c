@@ -88,8 +88,10 @@ static int do_mkdir(struct item *item, struct txn *txn, struct error *err)
 		r = work_touch_in(item->fs, txn, &d, now_s, err);
 	if (r == 0)
 		r = changed_mark(txn, d.number, 0, &item->serial_changed, err);
-	if (r == 0)
+	if (r == 0) {
 		item->changed = d.number;
+		item->served_changed = changed;
+	}
 	return r;
 }
 

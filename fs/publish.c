@@ -2,13 +2,9 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "fs/publish.h"
 
-#include "fs/hook.h"
 #include "fs/notify.h"
 #include "fs/publish_internal.h"
-#include "store/changed.h"
-#include "store/event.h"
 #include "store/generation.h"
-#include "store/hook_failure.h"
 #include "store/owed.h"
 
 #include <errno.h>
