@@ -367,9 +367,9 @@ void engine_carry_out(struct engine *e, const struct decision *d)
 	}
 	if (d->drop)
 		engine_drop(e, d->number);
-	if (d->served)
-		log_notice(e->lg, d->name.text, "%s", d->line);
-	if ((d->served || d->state) && e->hooks.changed)
+	if (d->staged && e->hooks.staged)
+		e->hooks.staged(e->hooks.ctx, d->number);
+	if (d->state && e->hooks.changed)
 		e->hooks.changed(e->hooks.ctx, d->number);
 	if (d->start && engine_orders(e))
 		engine_wait(e, d->number, false);

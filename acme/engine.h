@@ -30,8 +30,11 @@ struct engine;
 
 struct engine_hooks {
 	void *ctx;
-	/* What `number` serves, or its state, changed; called after the commit. */
+	/* The state of `number` changed; called after the commit. */
 	void (*changed)(void *ctx, uint32_t number);
+	/* Another generation is to be served for `number`, and is staged (generation.h):
+	 * whoever serves publishes it. Called after the commit. */
+	void (*staged)(void *ctx, uint32_t number);
 };
 
 struct engine_options {

@@ -2,7 +2,6 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "acme/engine_internal.h"
 #include "acme/url.h"
-#include "store/changed.h"
 #include "store/due.h"
 #include "store/event.h"
 
@@ -139,31 +138,6 @@ int engine_names_parse(const char *text, struct engine_names *names, struct erro
 	return 0;
 }
 
-int engine_serves_in(struct txn *txn, const struct domain *d, int64_t now_s,
-		     struct decision *out, struct error *err)
-{
-	struct generation g;
-	struct current c;
-	uint64_t serial;
-	char until[24];
-	int rc = current_get(txn, d->number, &c, err);
-
-	if (rc == 0)
-		rc = generation_get(txn, d->number, c.served, &g, err);
-	if (rc)
-		return rc;
-	engine_time_text(g.info.not_after_s, until);
-	until[strcspn(until, " ")] = '\0';
-	snprintf(out->line, sizeof(out->line),
-		 "generation %u of %s serves (%s, until %s)", (unsigned int)c.served,
-		 d->name.text, source_name(g.source), until);
-	out->served = true;
-	rc = changed_mark(txn, d->number, 0, &serial, err);
-	if (rc)
-		return rc;
-	return event_add(txn, EVENT_SERVES, d->number, now_s, err, "%s", out->line);
-}
-
 /* What a domain has to choose from, as far as orders are concerned. */
 struct choice {
 	bool custom; /* somebody's own is in force */
@@ -187,7 +161,7 @@ static int choice_in(struct txn *txn, uint32_t number, struct choice *choice,
 	if (rc)
 		return rc;
 	choice->custom =
-	    c.newest[SOURCE_CUSTOM] != 0 && c.served == c.newest[SOURCE_CUSTOM];
+	    c.newest[SOURCE_CUSTOM] != 0 && current_chosen(&c) == c.newest[SOURCE_CUSTOM];
 	choice->has_managed = c.newest[SOURCE_MANAGED] != 0;
 	if (!choice->has_managed)
 		return 0;
@@ -410,10 +384,9 @@ static int directory_in(struct engine *e, struct txn *txn, struct domain *d,
 	rc = removal_in(txn, d, now_s, err);
 	if (rc)
 		return rc;
-	rc = generation_fallback(txn, d->number, now_s, e->cfg->keep, &changed, &until_s,
-				 err);
-	if (rc == 0 && changed)
-		rc = engine_serves_in(txn, d, now_s, out, err);
+	rc = generation_fallback(txn, d->number, now_s, e->cfg->keep, SERVE_STAGED,
+				 &changed, &until_s, err);
+	out->staged = changed;
 	if (rc == 0 && changed)
 		rc = engine_touch_below_in(e, txn, d, now_s, err);
 	if (rc == 0)

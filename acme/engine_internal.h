@@ -27,11 +27,10 @@
 struct decision {
 	uint32_t number;
 	struct name name;
-	bool start;  /* its stored order is to run */
-	bool drop;   /* what runs for it is no longer wanted */
-	bool served; /* it serves another generation now; `line` says which */
-	bool state;  /* what its status says has changed */
-	char line[400];
+	bool start;         /* its stored order is to run */
+	bool drop;          /* what runs for it is no longer wanted */
+	bool staged;        /* another generation is to be served */
+	bool state;         /* what its status says has changed */
 	struct error error; /* it could not be decided; put off */
 };
 
@@ -98,9 +97,6 @@ struct engine_names {
 /* engine_decide.c */
 /* Decides for `number` and sets when it is due again. */
 int engine_decide_in(struct engine *e, struct txn *txn, uint32_t number, int64_t now_s,
-		     struct decision *out, struct error *err);
-/* Notes that `d` serves another generation from now on. */
-int engine_serves_in(struct txn *txn, const struct domain *d, int64_t now_s,
 		     struct decision *out, struct error *err);
 /* Stores a new order with a new key. `names` as in struct order. */
 int engine_begin_in(struct engine *e, struct txn *txn, const struct domain *d,

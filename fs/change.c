@@ -5,6 +5,7 @@
 #include "acme/engine.h"
 #include "fs/further.h"
 #include "fs/install.h"
+#include "fs/publish.h"
 #include "fs/tree.h"
 #include "store/changed.h"
 #include "store/event.h"
@@ -80,7 +81,7 @@ static int do_mkdir(struct item *item, struct txn *txn, struct error *err)
 				   err);
 	if (r == 0)
 		r = generation_fallback(txn, d.number, now_s, item->fs->cfg->keep,
-					&changed, &until_s, err);
+					SERVE_NOW, &changed, &until_s, err);
 	if (r == 0)
 		r = item_event(item, txn, EVENT_INSTALLED, &d, err, "%s was installed%s",
 			       name.text,
@@ -89,8 +90,10 @@ static int do_mkdir(struct item *item, struct txn *txn, struct error *err)
 		r = work_touch_in(item->fs, txn, &d, now_s, err);
 	if (r == 0)
 		r = changed_mark(txn, d.number, 0, &item->serial_changed, err);
-	if (r == 0)
+	if (r == 0) {
 		item->changed = d.number;
+		item->served_changed = changed;
+	}
 	return r;
 }
 
@@ -226,7 +229,7 @@ static int do_symlink(struct item *item, struct txn *txn, struct error *err)
 {
 	struct name name;
 	struct domain target, d;
-	bool changed;
+	bool changed = false;
 	int64_t until_s, now_s = clock_now_s(item->fs->clk);
 	int r = domain_get(txn, item->target, &target, err);
 	if (r == 0)
@@ -235,7 +238,7 @@ static int do_symlink(struct item *item, struct txn *txn, struct error *err)
 		r = domain_alias(txn, &name, item->target, now_s, &d, err);
 	if (r == 0)
 		r = generation_fallback(txn, item->target, now_s, item->fs->cfg->keep,
-					&changed, &until_s, err);
+					SERVE_NOW, &changed, &until_s, err);
 	if (r == 0)
 		r = item_event(item, txn, EVENT_INSTALLED, &target, err,
 			       "%s is an alias of %s", name.text, target.name.text);
@@ -244,6 +247,7 @@ static int do_symlink(struct item *item, struct txn *txn, struct error *err)
 	if (r == 0)
 		r = changed_mark(txn, item->target, 0, &item->serial_changed, err);
 	item->changed = item->target;
+	item->served_changed = changed;
 	return r;
 }
 
@@ -316,6 +320,7 @@ static void rename_scratch(fuse_req_t req, uint32_t number, const char *from,
 	item->number = number;
 	item->kind = kind == FILE_KINDS ? FILE_CERT : kind;
 	item->serial = info.serial;
+	item->told_of = 1u << item->kind; /* by this rename itself */
 	item->content = scratch_content(fs->scratch, info.serial);
 	item->mode = info.mode_set ? info.mode : OWNER_KEEP;
 	item->mtime_s = info.times_set ? info.mtime_s : 0;
@@ -337,7 +342,8 @@ void change_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		       "its certificate is ordered or copied with cp");
 		return;
 	}
-	rename_scratch(req, number, name, new_name);
+	if (!publish_rename(req, number, name, new_name))
+		rename_scratch(req, number, name, new_name);
 }
 
 static void apply_owner(struct owner *o, const struct item *item, uint32_t mode)

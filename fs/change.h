@@ -10,9 +10,10 @@
 void change_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
 void change_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void change_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
-void change_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
-void change_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
-		   const char *new_name, unsigned flags);
+void change_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
+		    const char *name);
+void change_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+		   fuse_ino_t new_parent, const char *new_name, unsigned flags);
 void change_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 		    struct fuse_file_info *fi);
 

@@ -2,8 +2,10 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "fs/child.h"
 #include "acme/net.h"
+#include "fs/announce.h"
 #include "fs/confine.h"
 #include "fs/exit_status.h"
+#include "fs/landlock.h"
 #include "fs/spawn.h"
 #include "fs/worker.h"
 
@@ -43,16 +45,19 @@ static int confine(void *ctx, struct error *err)
 	return 0;
 }
 
-static int drop_root(struct child *c, struct error *err)
+/* It may have died before we asked to die with it. */
+static int supervisor_lives(struct error *err)
 {
-	int rc = confine_user(&c->ids, err);
-	if (rc < 0)
-		return rc;
-	/* The supervisor may have died before we asked to die with it. */
 	const char *supervisor = getenv("CERTFS_SUPERVISOR");
 	if (!supervisor || strtol(supervisor, NULL, 10) != (long)getppid())
 		return error_set(err, ESRCH, "the supervisor is gone");
 	return 0;
+}
+
+static int drop_root(struct child *c, struct error *err)
+{
+	int rc = confine_user(&c->ids, err);
+	return rc < 0 ? rc : supervisor_lives(err);
 }
 
 static gid_t key_group(const struct child *c)
@@ -96,6 +101,7 @@ static int run_fs(struct child *c, struct error *err)
 					       .fuse_fd = CHILD_FD_FUSE,
 					       .slots_fd = CHILD_FD_SLOTS,
 					       .link_fd = CHILD_FD_LINK,
+					       .publish_fd = CHILD_FD_PUBLISH,
 					       .ready_fd = CHILD_FD_READY,
 					       .key_gid = keys,
 					       .confine = confine,
@@ -147,17 +153,45 @@ static int run_net(struct child *c, struct error *err)
 	return rc;
 }
 
+/* Root it stays: rename(2) in the mount and the hook's work ask for it. */
+static int run_announce(struct child *c, struct error *err)
+{
+	log_init(&c->lg, "announce", c->cfg->log_level);
+	if (prctl(PR_SET_DUMPABLE, SANITIZED, 0, 0, 0) != 0 ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+		return error_set(err, errno, "prctl: %s", strerror(errno));
+	int rc = supervisor_lives(err);
+	if (rc < 0)
+		return rc;
+	if (chdir("/") != 0)
+		return error_set(err, errno, "chdir: %s", strerror(errno));
+	const struct announce_options options = {.cfg = c->cfg,
+						 .lg = &c->lg,
+						 .mountpoint =
+						     getenv("CERTFS_MOUNTPOINT"),
+						 .link_fd = CHILD_FD_PUBLISH,
+						 .ready_fd = CHILD_FD_READY};
+	return announce_run(&options, err);
+}
+
 static int run(struct child *c, const char *kind, struct error *err)
 {
 	const char *path = getenv("CERTFS_CONF");
-	bool fs = strcmp(kind, "fs") == 0;
-	if (!fs && strcmp(kind, "net") != 0)
+	bool fs = strcmp(kind, "fs") == 0, announce = strcmp(kind, "announce") == 0;
+	if (!fs && !announce && strcmp(kind, "net") != 0)
 		return error_set(err, EINVAL, "CERTFS_CHILD=%s: there is no such worker",
 				 kind);
-	prctl(PR_SET_NAME, fs ? "certfs: fs" : "certfs: net", 0, 0, 0);
+	/* 15 bytes are kept of it. */
+	prctl(PR_SET_NAME,
+	      fs         ? "certfs: fs"
+	      : announce ? "certfs: announce"
+			 : "certfs: net",
+	      0, 0, 0);
 	int rc = config_load(path && *path ? path : NULL, &c->cfg, err);
 	if (rc < 0)
 		return rc;
+	if (announce)
+		return run_announce(c, err);
 	/* While openssl.cnf can still be read. */
 	if (OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL) != 1)
 		return error_set(err, EINVAL,

@@ -3,11 +3,12 @@
 /* child: what a worker finds when it starts.
  *
  * The supervisor fork(2)s and exec(2)s the binary on disk (so that a reload takes the new
- * one) with CERTFS_CHILD=fs or net in the environment and these descriptors. CERTFS_CONF
+ * one) with CERTFS_CHILD=fs, net or announce in the environment and these descriptors. CERTFS_CONF
  * is the configuration's path ("" : none), CERTFS_MOUNTPOINT where the mount is (for what is
  * shown), CERTFS_LISTEN the number of listening sockets, CERTFS_SUPERVISOR the supervisor's
  * pid. Nothing else is inherited. SIGTERM is blocked,
- * SIGPIPE ignored. argv[0] is "certfs: fs" or "certfs: net", which is what ps shows. */
+ * SIGPIPE ignored. argv[0] is "certfs: fs", "certfs: net" or "certfs: announce",
+ * which is what ps shows. */
 #ifndef CERTFS_FS_CHILD_H
 #define CERTFS_FS_CHILD_H
 
@@ -22,7 +23,8 @@ enum {
 	CHILD_FD_READY = 6, /* all: an eventfd; the worker adds 1 once it serves */
 	CHILD_FD_REASON =
 	    7, /* all: a pipe; a worker that can't serve says why (spawn.h) */
-	CHILD_FD_LISTEN = 8 /* net: the first of the listening sockets */
+	CHILD_FD_PUBLISH = 8, /* fs, announce: the link between them */
+	CHILD_FD_LISTEN = 9   /* net: the first of the listening sockets */
 };
 
 /* main()'s way in: when CERTFS_CHILD is set, runs that worker and returns true with its

@@ -5,6 +5,7 @@
 #include "fs/situation.h"
 #include "fs/when.h"
 #include "store/event.h"
+#include "store/hook_failure.h"
 #include "store/text.h"
 
 #include <errno.h>
@@ -123,6 +124,19 @@ static int write_rows(FILE *out, const struct status_context *ctx, struct txn *t
 	return rc;
 }
 
+/* What went wrong when the hook ran last; null: nothing. */
+static json_t *hook_json(struct txn *txn)
+{
+	struct hook_failure f;
+	struct error ignored;
+
+	if (hook_failure_get(txn, &f, &ignored) < 0)
+		return json_null();
+	text_clean(f.text);
+	return json_pack("{s:o, s:s}", "failed_at", situation_time_json(f.at_s), "text",
+			 f.text);
+}
+
 static int write_status(FILE *out, const struct status_context *ctx, struct txn *txn,
 			struct error *err)
 {
@@ -134,11 +148,11 @@ static int write_status(FILE *out, const struct status_context *ctx, struct txn 
 
 	if (rc)
 		goto out;
-	root = json_pack("{s:s, s:o, s:I, s:o, s:o, s:I}", "version", CERTFS_VERSION,
+	root = json_pack("{s:s, s:o, s:I, s:o, s:o, s:I, s:o}", "version", CERTFS_VERSION,
 			 "now", situation_time_json(ctx->now_s), "domains",
 			 (json_int_t)c.total, "by_state", counts_json(&c, true),
 			 "by_source", counts_json(&c, false), "orders_in_flight",
-			 (json_int_t)db_entries(txn, DB_ORDERS));
+			 (json_int_t)db_entries(txn, DB_ORDERS), "hook", hook_json(txn));
 	head = root ? json_dumps(root, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_EMBED)
 		    : NULL;
 	if (!head) {

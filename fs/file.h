@@ -32,7 +32,8 @@ void file_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_i
 bool file_try_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, bool hold);
 
 /* For pages.h. Answers with the part that was asked for of `all` bytes. */
-void file_reply_part(fuse_req_t req, const void *data, size_t all, size_t size, off_t off);
+void file_reply_part(fuse_req_t req, const void *data, size_t all, size_t size,
+		     off_t off);
 /* Opens a handle on a page, which becomes its own. ENFILE. */
 int file_open_rendered(struct fs *fs, struct secret *page, struct fuse_file_info *fi,
 		       struct error *err);

@@ -10,8 +10,8 @@
 #define CERTFS_FS_FS_H
 
 #include "fs/compat.h"
-#include "fs/handle.h"
 #include "fs/gone.h"
+#include "fs/handle.h"
 #include "fs/node.h"
 #include "fs/pairs.h"
 #include "fs/scratch.h"
@@ -21,10 +21,11 @@
 #include "store/config.h"
 #include "store/db.h"
 
-struct work;   /* work.h */
-struct notify; /* notify.h */
-struct pages;  /* pages.h */
-struct held;   /* held.h */
+struct work;    /* work.h */
+struct notify;  /* notify.h */
+struct publish; /* publish.h */
+struct pages;   /* pages.h */
+struct held;    /* held.h */
 struct further; /* further.h */
 
 struct fs {
@@ -45,6 +46,7 @@ struct fs {
 	_Atomic size_t long_page_size[CONTROL_FILES]; /* as last rendered */
 	struct work *work;
 	struct notify *notify;
+	struct publish *publish;
 	struct pages *pages;
 	struct slot_ref request; /* the request in the device thread's hands */
 	size_t request_small;    /* its small slot, SLOTS_SMALL: it is in the big one */
@@ -57,8 +59,10 @@ struct fs {
 	const struct fuse_lowlevel_ops *operations;
 };
 
-#define FS_TIMEOUT 86400.0 /* entries and attributes: a change invalidates what it touched */
-#define FS_FOLDER_TIMEOUT 1.0 /* attributes of folders in which names come and go by themselves */
+#define FS_TIMEOUT                                                                       \
+	86400.0 /* entries and attributes: a change invalidates what it touched */
+#define FS_FOLDER_TIMEOUT                                                                \
+	1.0 /* attributes of folders in which names come and go by themselves */
 
 static inline struct fs *fs_of(fuse_req_t req)
 {

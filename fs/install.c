@@ -209,7 +209,8 @@ static int note_served(struct making *m, struct item *item, struct txn *txn, uin
 {
 	bool changed;
 	int64_t until_s;
-	int r = current_choose(txn, item->number, m->now_s, &changed, &until_s, err);
+	int r = current_choose(txn, item->number, m->now_s, SERVE_NOW, &changed, &until_s,
+			       err);
 	if (r == 0)
 		r = changed_mark(txn, item->number, 0, &item->serial_changed, err);
 	item->changed = item->number;

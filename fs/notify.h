@@ -10,7 +10,8 @@
 
 int notify_start(struct fs *fs, struct error *err);
 /* `item` (may be NULL) is handed back with work_told() once it is done. */
-void notify_domain(struct notify *nt, uint32_t number, uint64_t serial, struct item *item);
+void notify_domain(struct notify *nt, uint32_t number, uint64_t serial,
+		   struct item *item);
 void notify_finish(struct notify *nt);
 
 #endif

@@ -34,7 +34,8 @@ struct rotations *rotations_in(void *memory);
 
 /* `number` serves another generation than `before`, from now on. To be called before the
  * entries are invalidated. */
-void rotation_begin(struct rotations *rs, uint32_t number, uint32_t before, int64_t now_ms);
+void rotation_begin(struct rotations *rs, uint32_t number, uint32_t before,
+		    int64_t now_ms);
 
 enum rotation_step { ROTATION_NONE, ROTATION_ARMED, ROTATION_SWITCHED };
 /* Where `number` stands; in ROTATION_ARMED *before is the generation to name. */

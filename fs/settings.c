@@ -39,6 +39,9 @@ static const struct setting setting[] = {
     {"acme", "orders-at-once", NUMBER, AT(orders_at_once), false},
     {"acme", "timeout", NUMBER, AT(timeout_s), false},
     {"http-01", "listen", LIST, AT(listen), false},
+    {"hook", "on-change", TEXT, AT(on_change), false},
+    {"hook", "delay", NUMBER, AT(hook_delay_s), false},
+    {"hook", "time-limit", NUMBER, AT(hook_limit_s), false},
     {"renewal", "before", NUMBER, AT(before_days), true},
     {"renewal", "reminders", NUMBER, AT(reminders), true},
 };

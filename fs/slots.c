@@ -36,6 +36,9 @@ struct slots_head {
 	unsigned char init[SLOT_INIT_SIZE];
 	_Atomic uint64_t requests[SLOTS_OPCODES];
 	_Atomic uint64_t starts[SLOTS_WORKERS];
+	_Atomic uint64_t announce_owes_ns;
+	_Atomic int32_t announce_pid;
+	uint32_t reserved;
 	struct slot_state state[SLOTS_ALL]; /* 0: the big one */
 };
 
@@ -305,4 +308,14 @@ _Atomic uint64_t *slots_requests(struct slots *s, uint32_t opcode)
 _Atomic uint64_t *slots_starts(struct slots *s, enum slots_worker worker)
 {
 	return &s->head->starts[worker];
+}
+
+_Atomic int32_t *slots_announce_pid(struct slots *s)
+{
+	return &s->head->announce_pid;
+}
+
+_Atomic uint64_t *slots_announce_owes_ns(struct slots *s)
+{
+	return &s->head->announce_owes_ns;
 }

@@ -32,7 +32,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SLOTS_VERSION   2
+#define SLOTS_VERSION   3
 #define SLOT_MAX_WRITE  (128 * 1024)
 #define SLOT_BIG_SIZE   (SLOT_MAX_WRITE + 4096)
 #define SLOT_SMALL_SIZE 8192
@@ -95,5 +95,12 @@ void *slots_pairs(struct slots *s);
 _Atomic uint64_t *slots_requests(struct slots *s, uint32_t opcode);
 enum slots_worker { SLOTS_FS, SLOTS_NET, SLOTS_ANNOUNCE, SLOTS_WORKERS };
 _Atomic uint64_t *slots_starts(struct slots *s, enum slots_worker worker);
+
+/* Written by the supervisor: the pid of the announce process, 0: there is none. The fs
+ * worker knows its requests by it (publish.h), whatever anybody says in a message. */
+_Atomic int32_t *slots_announce_pid(struct slots *s);
+/* Written by the fs worker: since when announce owes it an answer (CLOCK_MONOTONIC), 0: it
+ * owes none. The supervisor ends one that owes it for longer than the hang limit. */
+_Atomic uint64_t *slots_announce_owes_ns(struct slots *s);
 
 #endif

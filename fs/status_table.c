@@ -256,6 +256,21 @@ static void put_attention(const struct table *t, const json_t *listed)
 	}
 }
 
+static void put_hook(const struct table *t, const json_t *root)
+{
+	const json_t *hook = json_object_get(root, "hook");
+	const char *at = json_string_value(json_object_get(hook, "failed_at"));
+	const char *text = json_string_value(json_object_get(hook, "text"));
+
+	if (!at || !text)
+		return;
+	fputs("The on-change hook failed at ", t->out);
+	put_text(t->out, at, SIZE_MAX);
+	fputs(": ", t->out);
+	put_text(t->out, text, SIZE_MAX);
+	fputc('\n', t->out);
+}
+
 static void put_counts(const struct table *t, const json_t *root)
 {
 	const json_t *domains = json_object_get(root, "domains");
@@ -285,6 +300,7 @@ static void put_counts(const struct table *t, const json_t *root)
 	if (left_out)
 		fprintf(t->out, "%" JSON_INTEGER_FORMAT " more are not listed.\n",
 			left_out);
+	put_hook(t, root);
 }
 
 static void set_up(struct table *t, FILE *out)

@@ -58,7 +58,7 @@ static void stop(struct supervisor *sup)
 		return;
 	sup->stopping = true;
 	sd_notify(0, "STOPPING=1");
-	handle(sup, &sup->child[FS], EVENT_STOP);
+	handle(sup, &sup->child[ANNOUNCE], EVENT_STOP);
 }
 
 static void fail(struct supervisor *sup, const struct error *why)
@@ -123,6 +123,8 @@ static void act_start(struct supervisor *sup, struct child *c)
 		return;
 	}
 	atomic_fetch_add(slots_starts(sup->slots, c->which), 1);
+	if (c == &sup->child[ANNOUNCE])
+		atomic_store(slots_announce_pid(sup->slots), (int32_t)c->pid);
 	log_info(sup->lg, NULL, "the %s worker starts pid=%d", c->name, (int)c->pid);
 	enter(c, STATE_STARTING, sup->limit_ns);
 }
@@ -136,12 +138,15 @@ static void act_serve(struct supervisor *sup, struct child *c)
 	if (!sup->reloading)
 		return;
 	if (c == &sup->child[FS]) {
+		handle(sup, &sup->child[ANNOUNCE], EVENT_RELOAD);
 		handle(sup, &sup->child[NET], EVENT_RELOAD);
-		return;
 	}
+	/* Nobody waits for announce, which may have a hook to end. */
+	if (c != &sup->child[NET])
+		return;
 	sup->reloading = false;
 	sd_notify(0, "READY=1");
-	log_notice(sup->lg, NULL, "reloaded: both workers run the binary on disk");
+	log_notice(sup->lg, NULL, "reloaded: the workers run the binary on disk");
 }
 
 static void send_signal(const struct child *c, int number)
@@ -153,6 +158,7 @@ static void act_drain(struct supervisor *sup, struct child *c)
 {
 	(void)sup;
 	send_signal(c, SIGTERM);
+	send_signal(c, SIGCONT); /* one that was stopped ends as well */
 	enter(c, STATE_DRAINING, DRAIN_NS);
 }
 
@@ -180,7 +186,8 @@ static void act_done(struct supervisor *sup, struct child *c)
 static bool is_fatal(const struct supervisor *sup, struct child *c, const siginfo_t *how,
 		     bool with_reason)
 {
-	if (c->ever_served || sup->announced || sup->stopping)
+	if (c->ever_served || sup->announced || sup->stopping ||
+	    c == &sup->child[ANNOUNCE])
 		return false;
 	if (how->si_code == CLD_EXITED && how->si_status == EX_CONFIG)
 		return true;
@@ -217,6 +224,8 @@ static void bury(struct supervisor *sup, struct child *c, const siginfo_t *how)
 	log_death(sup, c, how, &why);
 	if (c == &sup->child[FS])
 		slots_blame(sup->slots, outside);
+	else if (c == &sup->child[ANNOUNCE])
+		atomic_store(slots_announce_pid(sup->slots), 0);
 	c->pid = 0;
 	c->pidfd = -1;
 	c->deaths++;
@@ -290,15 +299,26 @@ static action *const table[STATES][EVENTS] = {
     [STATE_KILLED] = {[EVENT_DUE] = act_leave, [EVENT_DIED] = act_reap},
 };
 
+/* What ends next when `c` has ended. */
+static void go_on_stopping(struct supervisor *sup, const struct child *c)
+{
+	/* Announce works in the mount. The mount goes when nobody answers any more, the
+	 * net worker after it. */
+	if (!sup->stopping || c->state != STATE_DONE)
+		return;
+	if (c == &sup->child[ANNOUNCE]) {
+		handle(sup, &sup->child[FS], EVENT_STOP);
+	} else if (c == &sup->child[FS]) {
+		mount_close(&sup->mount);
+		handle(sup, &sup->child[NET], EVENT_STOP);
+	}
+}
+
 static void handle(struct supervisor *sup, struct child *c, enum event event)
 {
 	if (table[c->state][event])
 		table[c->state][event](sup, c);
-	/* The mount goes when nobody answers any more, the net worker after it. */
-	if (sup->stopping && c == &sup->child[FS] && c->state == STATE_DONE) {
-		mount_close(&sup->mount);
-		handle(sup, &sup->child[NET], EVENT_STOP);
-	}
+	go_on_stopping(sup, c);
 }
 
 static void reload(struct supervisor *sup)
@@ -383,6 +403,19 @@ static void look_for_hang(struct supervisor *sup, uint64_t now)
 	handle(sup, fs, EVENT_HANG);
 }
 
+/* Nobody waits for announce; but what it was told stays undone. */
+static void look_for_idle_announce(struct supervisor *sup, uint64_t now)
+{
+	struct child *announce = &sup->child[ANNOUNCE];
+	uint64_t since = atomic_load(slots_announce_owes_ns(sup->slots));
+	if (since == 0 || announce->state != STATE_SERVING)
+		return;
+	if (since < announce->started_ns)
+		since = announce->started_ns;
+	if (now > since && now - since > sup->limit_ns)
+		handle(sup, announce, EVENT_HANG);
+}
+
 static void look_for_zombie(struct supervisor *sup, struct child *c, uint64_t now)
 {
 	if (c->pid == 0 || c->state == STATE_KILLED || !hang_is_zombie(c->pid)) {
@@ -394,12 +427,14 @@ static void look_for_zombie(struct supervisor *sup, struct child *c, uint64_t no
 		c->zombie_ns = now;
 	} else if (now - c->zombie_ns >= REAP_NS) {
 		act_leave(sup, c);
+		go_on_stopping(sup, c);
 	}
 }
 
 static void on_tick(struct supervisor *sup, uint64_t now)
 {
 	look_for_hang(sup, now);
+	look_for_idle_announce(sup, now);
 	for (size_t i = 0; i < CHILDREN; i++)
 		look_for_zombie(sup, &sup->child[i], now);
 	if (sup->watchdog)
@@ -491,14 +526,21 @@ static void dispatch(struct supervisor *sup, const struct pollfd polls[POLLS])
 	announce(sup);
 }
 
+static bool all_done(const struct supervisor *sup)
+{
+	for (size_t i = 0; i < CHILDREN; i++)
+		if (sup->child[i].state != STATE_DONE)
+			return false;
+	return true;
+}
+
 static void loop(struct supervisor *sup)
 {
 	struct pollfd polls[POLLS];
 	sup->tick_ns = now_ns() + TICK_NS;
 	for (size_t i = 0; i < CHILDREN; i++)
 		handle(sup, &sup->child[i], EVENT_DUE);
-	while (sup->child[FS].state != STATE_DONE ||
-	       sup->child[NET].state != STATE_DONE) {
+	while (!all_done(sup)) {
 		arm_timer(sup);
 		fill(sup, polls);
 		if (poll(polls, POLLS, -1) < 0)

@@ -10,11 +10,12 @@
  * one.
  *
  * Workers that die at once are started again at growing intervals, at most 5 s and below
- * the hang limit. SIGTERM or SIGINT: the fs worker is drained, the mount taken away, all
- * ended. SIGHUP: the workers are drained one after the other and started from the
- * binary on disk, unless the configuration has become wrong: that is logged and changes
- * nothing. A worker that gives a reason before it ever served ends it all, and the reason
- * is supervisor_run()'s. When the supervisor itself is killed its workers end with it,
+ * the hang limit. SIGTERM or SIGINT: announce ends, which works in the mount,
+ * the fs worker is drained, the mount taken away, all ended. SIGHUP: the workers are drained
+ * one after the other and started from the binary on disk, unless the configuration has
+ * become wrong: that is logged and changes nothing. A worker that gives a reason before it
+ * ever served ends it all, and the reason is supervisor_run()'s. Announce is the exception in
+ * all of that: nobody waits for it, and nothing ends because of it. When the supervisor itself is killed its workers end with it,
  * and the mount is dead (ENOTCONN) until the next `certfs mount` cleans it up. */
 #ifndef CERTFS_FS_SUPERVISOR_H
 #define CERTFS_FS_SUPERVISOR_H

@@ -53,7 +53,7 @@ struct unreaped {
 	int pidfd;
 };
 
-enum { FS, NET, CHILDREN };
+enum { FS, NET, ANNOUNCE, CHILDREN };
 
 struct supervisor {
 	const struct supervisor_options *options;
@@ -64,7 +64,7 @@ struct supervisor {
 	struct listeners listeners;
 	struct child child[CHILDREN];
 	struct unreaped unreaped[UNREAPED_MAX];
-	int slots_fd, link[2], signal_fd, timer_fd;
+	int slots_fd, link[2], publish[2], signal_fd, timer_fd;
 	uint64_t limit_ns;
 	uint64_t tick_ns;    /* the next one */
 	uint64_t stalled_ns; /* since when requests wait and none is read */

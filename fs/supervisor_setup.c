@@ -16,18 +16,17 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#define LINK_BUFFER (4 * 1024 * 1024)
+#define LINK_BUFFER    (4 * 1024 * 1024)
+#define PUBLISH_BUFFER (256 * 1024)
 
-static int open_link(struct supervisor *sup, struct error *err)
+static int open_link(int link[2], int size, struct error *err)
 {
-	const int size = LINK_BUFFER;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sup->link) != 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) != 0)
 		return error_set(err, errno, "socketpair: %s", strerror(errno));
 	for (size_t i = 0; i < 2; i++)
-		if (setsockopt(sup->link[i], SOL_SOCKET, SO_SNDBUFFORCE, &size,
+		if (setsockopt(link[i], SOL_SOCKET, SO_SNDBUFFORCE, &size,
 			       sizeof(size)) != 0 &&
-		    setsockopt(sup->link[i], SOL_SOCKET, SO_SNDBUF, &size,
-			       sizeof(size)) != 0)
+		    setsockopt(link[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) != 0)
 			return error_set(err, errno, "SO_SNDBUF: %s", strerror(errno));
 	return 0;
 }
@@ -81,19 +80,27 @@ static int child_init(struct supervisor *sup, struct child *c, const char *kind,
 static int children_init(struct supervisor *sup, struct error *err)
 {
 	struct child *fs = &sup->child[FS], *net = &sup->child[NET];
+	struct child *announce = &sup->child[ANNOUNCE];
 	int rc = child_init(sup, fs, "fs", err);
 	if (rc == 0)
 		rc = child_init(sup, net, "net", err);
+	if (rc == 0)
+		rc = child_init(sup, announce, "announce", err);
 	if (rc < 0)
 		return rc;
 	const int fs_fd[] = {sup->mount.fuse_fd, sup->slots_fd, sup->link[0],
-			     fs->ready_fd, fs->reason[1]};
-	const int net_fd[] = {-1, -1, sup->link[1], net->ready_fd, net->reason[1]};
+			     fs->ready_fd,       fs->reason[1], sup->publish[0]};
+	const int net_fd[] = {-1, -1, sup->link[1], net->ready_fd, net->reason[1], -1};
+	const int announce_fd[] = {
+	    -1, -1, -1, announce->ready_fd, announce->reason[1], sup->publish[1]};
 	fs->spawn.title = "certfs: fs";
 	net->spawn.title = "certfs: net";
+	announce->spawn.title = "certfs: announce";
 	memcpy(fs->spawn.fd, fs_fd, sizeof(fs_fd));
 	memcpy(net->spawn.fd, net_fd, sizeof(net_fd));
-	fs->spawn.fds = net->spawn.fds = sizeof(net_fd) / sizeof(net_fd[0]);
+	memcpy(announce->spawn.fd, announce_fd, sizeof(announce_fd));
+	fs->spawn.fds = net->spawn.fds = announce->spawn.fds =
+	    sizeof(net_fd) / sizeof(net_fd[0]);
 	for (size_t i = 0; i < sup->listeners.count; i++)
 		net->spawn.fd[net->spawn.fds++] = sup->listeners.fd[i];
 	return 0;
@@ -104,7 +111,8 @@ void supervisor_init(struct supervisor *sup, const struct supervisor_options *op
 {
 	uint64_t watchdog_us;
 	*sup = (struct supervisor){.options = options, .lg = options->lg, .err = err};
-	sup->slots_fd = sup->signal_fd = sup->timer_fd = sup->link[0] = sup->link[1] = -1;
+	sup->slots_fd = sup->signal_fd = sup->timer_fd = -1;
+	sup->link[0] = sup->link[1] = sup->publish[0] = sup->publish[1] = -1;
 	sup->mount = (struct mount){.fuse_fd = -1, .folder_fd = -1};
 	for (size_t i = 0; i < CHILDREN; i++)
 		sup->child[i] =
@@ -113,6 +121,8 @@ void supervisor_init(struct supervisor *sup, const struct supervisor_options *op
 	sup->child[FS].which = SLOTS_FS;
 	sup->child[NET].name = "net";
 	sup->child[NET].which = SLOTS_NET;
+	sup->child[ANNOUNCE].name = "announce";
+	sup->child[ANNOUNCE].which = SLOTS_ANNOUNCE;
 	for (size_t i = 0; i < UNREAPED_MAX; i++)
 		sup->unreaped[i].pidfd = -1;
 	sup->limit_ns = hang_limit_s(options->cfg->hang_limit_s) * NS_PER_S;
@@ -139,7 +149,9 @@ int supervisor_prepare(struct supervisor *sup, struct error *err)
 	if (rc == 0)
 		rc = listen_open(&sup->listeners, &cfg->listen, sup->lg, err);
 	if (rc == 0)
-		rc = open_link(sup, err);
+		rc = open_link(sup->link, LINK_BUFFER, err);
+	if (rc == 0)
+		rc = open_link(sup->publish, PUBLISH_BUFFER, err);
 	if (rc == 0)
 		rc = slots_create(&sup->slots, &sup->slots_fd, err);
 	if (rc == 0)
@@ -171,6 +183,8 @@ void supervisor_clear(struct supervisor *sup)
 	close_fd(sup->slots_fd);
 	close_fd(sup->link[0]);
 	close_fd(sup->link[1]);
+	close_fd(sup->publish[0]);
+	close_fd(sup->publish[1]);
 	close_fd(sup->signal_fd);
 	close_fd(sup->timer_fd);
 	sigprocmask(SIG_SETMASK, &sup->old_mask, NULL);

@@ -3,6 +3,7 @@
 #include "fs/tree.h"
 
 #include "fs/further.h"
+#include "fs/publish.h"
 #include "store/generation.h"
 #include "store/order.h"
 
@@ -427,20 +428,23 @@ void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fs_refuse(req, &err);
 		return;
 	}
-	struct node dir;
+	struct node dir = {.kind = NODE_KINDS};
 	uint32_t gen = promised(req, txn, parent, name);
 	if (node_of(parent, &dir) && dir.kind == NODE_DIR &&
 	    file_kind_of(name) != FILE_KINDS &&
 	    gone_has(&fs->gone, fuse_req_ctx(req)->pid, dir.number, file_kind_of(name),
 		     fs_now_ms()))
 		r = not_found(&err, name);
-	else
+	else if (!publish_finds(fs, fuse_req_ctx(req)->pid, &dir, txn, name, &id, &r,
+				&err))
 		r = tree_find(fs, txn, parent, name, gen, &id, &err);
 	if (r == 0)
 		r = tree_entry(fs, txn, id, &entry, &err);
 	if (gen) /* for this reader alone: nobody's stat may go on showing it */
 		entry.entry_timeout = 0;
 	db_read_end(txn);
+	if (r == 0)
+		publish_shorten(fs, &dir, &entry);
 	if (r < 0)
 		fuse_reply_err(req, err.code);
 	else

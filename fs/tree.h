@@ -8,7 +8,8 @@
 #include "fs/fs.h"
 
 /* stat of a node. ENOENT: it is gone; ESTALE: it never was one of ours. */
-int tree_attr(struct fs *fs, struct txn *txn, uint64_t id, struct stat *st, struct error *err);
+int tree_attr(struct fs *fs, struct txn *txn, uint64_t id, struct stat *st,
+	      struct error *err);
 
 /* Does a node's content come from a page that is rendered when it is opened? */
 bool tree_is_page(const struct node *node);
@@ -16,20 +17,21 @@ bool tree_is_page(const struct node *node);
  * that no reader waits for it. Its st_size is that of the last one that was opened, 0 before. */
 bool tree_is_long_page(const struct node *node);
 /* Renders such a page, a long one in a transaction of its own; the caller frees. */
-int tree_page(struct fs *fs, struct txn *txn, const struct node *node, struct secret **page,
-	      struct error *err);
+int tree_page(struct fs *fs, struct txn *txn, const struct node *node,
+	      struct secret **page, struct error *err);
 int tree_long_page(struct fs *fs, const struct node *node, struct secret **page,
 		   struct error *err);
 /* The answer of the token behind a node, with a newline. ENOENT. */
-int tree_token(struct txn *txn, uint64_t id, char *answer, size_t room, struct error *err);
+int tree_token(struct txn *txn, uint64_t id, char *answer, size_t room,
+	       struct error *err);
 
 /* The node that `name` stands for in directory `parent`; `gen` is the generation for served
  * files of that domain (0: the one that is served). ENOENT. */
-int tree_find(struct fs *fs, struct txn *txn, uint64_t parent, const char *name, uint32_t gen,
-	      uint64_t *id, struct error *err);
+int tree_find(struct fs *fs, struct txn *txn, uint64_t parent, const char *name,
+	      uint32_t gen, uint64_t *id, struct error *err);
 /* A whole answer for LOOKUP, MKDIR, …, with the timeouts that hold for its kind. */
-int tree_entry(struct fs *fs, struct txn *txn, uint64_t id, struct fuse_entry_param *entry,
-	       struct error *err);
+int tree_entry(struct fs *fs, struct txn *txn, uint64_t id,
+	       struct fuse_entry_param *entry, struct error *err);
 double tree_attr_timeout(uint64_t id);
 
 /* FUSE handlers of the device thread. */

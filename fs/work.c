@@ -4,6 +4,7 @@
 
 #include "acme/engine.h"
 #include "fs/notify.h"
+#include "fs/publish.h"
 #include "store/answered.h"
 #include "store/changed.h"
 
@@ -29,7 +30,7 @@ struct mark {
 struct work {
 	struct fs *fs;
 	struct engine *engine;
-	int link_fd, signal_fd, wake_fd, stop_fd;
+	int link_fd, publish_fd, signal_fd, wake_fd, stop_fd;
 	pthread_t thread;
 	bool running;
 	_Atomic bool stopping;
@@ -291,6 +292,8 @@ static void finish_item(struct item *item)
 		log_notice(fs->lg, domain, "refused: %s", item->error.text);
 	else if (item->line[0])
 		log_notice(fs->lg, domain, "%s", item->line);
+	if (item->result == 0 && item->served_changed)
+		publish_note(fs->publish, item->changed, item->told_of);
 	if (item->result == 0 && item->serial_changed) {
 		/* From here on the notify thread may have answered and freed it. */
 		bool later = item->notify_first;
@@ -365,6 +368,18 @@ static void engine_changed(void *ctx, uint32_t number)
 		notify_domain(w->fs->notify, number, serial, NULL);
 }
 
+static void engine_staged(void *ctx, uint32_t number)
+{
+	struct work *w = ctx;
+	publish_note(w->fs->publish, number, 0);
+}
+
+static int sleep_ms(struct work *w)
+{
+	int engine = engine_next_ms(w->engine), publish = publish_next_ms(w->fs->publish);
+	return publish >= 0 && (engine < 0 || publish < engine) ? publish : engine;
+}
+
 /* What a dead worker changed and didn't tell. */
 static void tell_left_over(struct work *w)
 {
@@ -393,6 +408,7 @@ static bool finished(struct work *w)
 static void *loop(void *arg)
 {
 	struct work *w = arg;
+	struct publish *publish = w->fs->publish;
 	struct batch *b = malloc(sizeof(*b));
 	if (!b)
 		abort(); /* at start: the supervisor tries again */
@@ -404,8 +420,10 @@ static void *loop(void *arg)
 		    {.fd = w->stopping ? -1 : w->signal_fd, .events = POLLIN},
 		    {.fd = clock_fd(w->fs->clk), .events = POLLIN},
 		    {.fd = w->link_fd, .events = engine_events(w->engine)},
+		    {.fd = publish_events(publish) ? w->publish_fd : -1,
+		     .events = publish_events(publish)},
 		};
-		if (poll(fds, 4, engine_next_ms(w->engine)) < 0 && errno != EINTR)
+		if (poll(fds, 5, sleep_ms(w)) < 0 && errno != EINTR)
 			break;
 		eventfd_t woken;
 		if (fds[0].revents)
@@ -418,12 +436,14 @@ static void *loop(void *arg)
 		do_batches(w, b);
 		do_reads(w);
 		engine_run(w->engine, fds[3].revents);
+		publish_run(publish, fds[4].revents);
 	}
 	free(b);
 	return NULL;
 }
 
-int work_open(struct fs *fs, int link_fd, int signal_fd, struct error *err)
+int work_open(struct fs *fs, int link_fd, int publish_fd, int signal_fd,
+	      struct error *err)
 {
 	struct work *w = calloc(1, sizeof(*w));
 	if (!w)
@@ -431,6 +451,7 @@ int work_open(struct fs *fs, int link_fd, int signal_fd, struct error *err)
 	fs->work = w;
 	w->fs = fs;
 	w->link_fd = link_fd;
+	w->publish_fd = publish_fd;
 	w->signal_fd = signal_fd;
 	w->last = &w->first;
 	pthread_mutex_init(&w->lock, NULL);
@@ -448,9 +469,10 @@ int work_open(struct fs *fs, int link_fd, int signal_fd, struct error *err)
 	    .clk = fs->clk,
 	    .lg = fs->lg,
 	    .link_fd = link_fd,
-	    .hooks = {.ctx = w, .changed = engine_changed},
+	    .hooks = {.ctx = w, .changed = engine_changed, .staged = engine_staged},
 	};
-	return engine_new(&w->engine, &options, err);
+	int r = publish_open(fs, publish_fd, err);
+	return r < 0 ? r : engine_new(&w->engine, &options, err);
 }
 
 int work_begin(struct fs *fs, struct error *err)
@@ -481,6 +503,7 @@ void work_close(struct work *w)
 	if (!w)
 		return;
 	engine_free(w->engine);
+	publish_close(w->fs->publish);
 	close(w->wake_fd);
 	close(w->stop_fd);
 	pthread_cond_destroy(&w->slot_freed);

@@ -23,14 +23,14 @@ typedef void work_reply(struct item *item);
 struct item {
 	struct item *next;
 	struct fs *fs;
-	fuse_req_t req;      /* NULL: nobody waits */
-	size_t small;        /* its slot; SLOTS_SMALL: none */
+	fuse_req_t req; /* NULL: nobody waits */
+	size_t small;   /* its slot; SLOTS_SMALL: none */
 	uint64_t unique;
 	bool replayed;
 	work_do *run;
-	work_do *failed;     /* after a failure, in a transaction of its own; may be NULL */
-	work_reply *reply;   /* NULL: fuse_reply_err(0) */
-	bool notify_first;   /* the answer waits until the kernel's caches were told */
+	work_do *failed;   /* after a failure, in a transaction of its own; may be NULL */
+	work_reply *reply; /* NULL: fuse_reply_err(0) */
+	bool notify_first; /* the answer waits until the kernel's caches were told */
 	int result;
 	struct error error;
 	/* arguments */
@@ -40,15 +40,17 @@ struct item {
 	char name[NAME_MAX_TEXT];
 	struct secret *content;
 	uint32_t uid, gid, mode;
-	int set;             /* FUSE_SET_ATTR_* */
+	int set; /* FUSE_SET_ATTR_* */
 	int64_t mtime_s;
 	size_t size; /* of a READ that pages.h answers */
 	off_t off;
 	/* results */
-	uint64_t made;       /* node for the entry or attributes to answer with */
+	uint64_t made;           /* node for the entry or attributes to answer with */
 	uint64_t serial_changed; /* of changed_mark(); 0: nothing to tell */
-	uint32_t changed;    /* the domain of it */
-	bool served_changed;
+	uint32_t changed;        /* the domain of it */
+	bool served_changed;     /* watchers are to be told (publish.h) */
+	unsigned told_of;        /* … but of these names, bit i is enum file_kind i */
+	uint64_t publish_serial; /* of a RENAME by announce */
 	char line[300];          /* what happened, for the log; "": nothing to tell */
 	char domain[NAME_MAX_TEXT]; /* to whom, or to whom it was refused */
 };
@@ -56,14 +58,15 @@ struct item {
 /* What the item does to `d`: told in the log once it is on disk, by item_event() also kept in
  * the store. */
 void item_line(struct item *item, const struct domain *d, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 int item_event(struct item *item, struct txn *txn, enum event_kind kind,
 	       const struct domain *d, struct error *err, const char *format, ...)
-	__attribute__((format(printf, 6, 7)));
+    __attribute__((format(printf, 6, 7)));
 
-
-/* Opens the engine; work_run() begins the thread, once confinement is in force. */
-int work_open(struct fs *fs, int link_fd, int signal_fd, struct error *err);
+/* Opens the engine and what publishes (publish.h); work_run() begins the thread, once
+ * confinement is in force. */
+int work_open(struct fs *fs, int link_fd, int publish_fd, int signal_fd,
+	      struct error *err);
 int work_begin(struct fs *fs, struct error *err);
 /* Wakes when SIGTERM came: the device thread polls it. */
 int work_stop_fd(const struct work *work);

@@ -33,8 +33,8 @@ static int first_start(struct txn *txn, void *arg, struct error *err)
 		r = domain_install(txn, &name, OWNER_KEEP, OWNER_KEEP, now_s, &d, &back,
 				   err);
 	if (r == 0)
-		r = generation_fallback(txn, d.number, now_s, fs->cfg->keep, &changed,
-					&until_s, err);
+		r = generation_fallback(txn, d.number, now_s, fs->cfg->keep, SERVE_NOW,
+					&changed, &until_s, err);
 	return r;
 }
 
@@ -155,7 +155,7 @@ int worker_run(const struct worker_options *o, struct error *err)
 	if (r == 0)
 		r = open_tables(&fs, err);
 	if (r == 0)
-		r = work_open(&fs, o->link_fd, signal_fd, err);
+		r = work_open(&fs, o->link_fd, o->publish_fd, signal_fd, err);
 	if (r == 0)
 		r = device_open(&fs, err);
 	if (r == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
 #include "store/config.h"
+#include "store/words.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,7 +12,18 @@
 #include <string.h>
 #include <strings.h>
 
-enum type { TEXT, PATH, URL, NUMBER, BOOLEAN, MAILS, LISTENERS, LEVEL, KEY_TYPE };
+enum type {
+	TEXT,
+	PATH,
+	COMMAND,
+	URL,
+	NUMBER,
+	BOOLEAN,
+	MAILS,
+	LISTENERS,
+	LEVEL,
+	KEY_TYPE
+};
 
 struct key {
 	const char *section, *name;
@@ -47,6 +59,9 @@ static const struct key keys[] = {
     {"acme", "orders-at-once", NUMBER, AT(orders_at_once), "50", 1, 1000},
     {"acme", "timeout", NUMBER, AT(timeout_s), "30", 1, 600},
     {"http-01", "listen", LISTENERS, AT(listen), "0.0.0.0:80 [::]:80", 0, 0},
+    {"hook", "on-change", COMMAND, AT(on_change), NULL, 0, 0},
+    {"hook", "delay", NUMBER, AT(hook_delay_s), "3", 0, 3600},
+    {"hook", "time-limit", NUMBER, AT(hook_limit_s), "60", 1, 3600},
     {"renewal", "before", NUMBER, AT(before_days), "30", 1, 365},
     {"renewal", "reminders", NUMBER, AT(reminders), "30", 1, 3650},
 };
@@ -87,6 +102,17 @@ static int set_path(const struct reading *rd, char **field, const char *value,
 	if (snprintf(path, sizeof(path), "%s/%s", rd->folder, value) >= (int)sizeof(path))
 		return error_set(err, ENAMETOOLONG, "the path %s is too long", value);
 	return set_text(field, path, err);
+}
+
+static int set_command(const struct key *key, char **field, const char *value,
+		       struct error *err)
+{
+	char **words = NULL;
+	int r = *value ? words_command(value, &words, err) : 0;
+	free(words);
+	if (r < 0)
+		return error_context(err, "'%s = %s'", key->name, value);
+	return set_text(field, value, err);
 }
 
 static int set_number(const struct key *key, uint32_t *field, const char *value,
@@ -210,6 +236,8 @@ static int set_key(const struct reading *rd, const struct key *key, const char *
 		return set_text(field, value, err);
 	case PATH:
 		return set_path(rd, field, value, err);
+	case COMMAND:
+		return set_command(key, field, value, err);
 	case URL:
 		return set_url(key, field, value, err);
 	case NUMBER:
@@ -283,8 +311,8 @@ static int unknown_section(const char *section, struct error *err)
 		return error_set(err, EINVAL, "unknown section [%s], did you mean [%s]?",
 				 section, nearest);
 	return error_set(err, EINVAL,
-			 "unknown section [%s]: there are [certfs], [acme], [http-01] "
-			 "and [renewal]",
+			 "unknown section [%s]: there are [certfs], [acme], [http-01], "
+			 "[hook] and [renewal]",
 			 section);
 }
 
@@ -504,6 +532,7 @@ void config_free(struct config *cfg)
 		switch (keys[i].type) {
 		case TEXT:
 		case PATH:
+		case COMMAND:
 		case URL:
 			free(*(char **)field);
 			break;

@@ -57,6 +57,11 @@ struct config {
 	/* [http-01] */
 	struct config_list listen; /* listen = 0.0.0.0:80 [::]:80 ; "none" */
 
+	/* [hook] */
+	char *on_change;       /* on-change = : a program and its arguments (words.h) */
+	uint32_t hook_delay_s; /* delay = 3: changes within it make one run (0..3600) */
+	uint32_t hook_limit_s; /* time-limit = 60: of one run (1..3600) */
+
 	/* [renewal] */
 	uint32_t before_days; /* before = 30 */
 	uint32_t reminders;   /* reminders = 30: unheeded, then the fallback is served */

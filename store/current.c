@@ -4,6 +4,7 @@
 
 #include "store/changed.h"
 #include "store/codec.h"
+#include "store/owed.h"
 
 #include <errno.h>
 #include <string.h>
@@ -149,13 +150,32 @@ static uint32_t choose(const struct generation *g, bool unheeded, int64_t now_s,
 	return 0;
 }
 
-int current_choose(struct txn *txn, uint32_t number, int64_t now_s, bool *changed,
-		   int64_t *until_s, struct error *err)
+/* Writes a choice that differs from the last one. */
+static int take(struct txn *txn, uint32_t number, struct current *c, uint32_t chosen,
+		enum serve how, struct error *err)
+{
+	uint64_t serial;
+	uint32_t before = c->served;
+	bool staged = how == SERVE_STAGED && before != 0 && chosen != before;
+	int rc;
+
+	c->staged = staged ? chosen : 0;
+	if (!staged)
+		c->served = chosen;
+	rc = current_put(txn, number, c, err);
+	if (rc == 0 && c->served != before)
+		rc = changed_mark(txn, number, before, &serial, err);
+	if (rc == 0 && before != 0)
+		rc = owed_mark(txn, number, before, &serial, err);
+	return rc;
+}
+
+int current_choose(struct txn *txn, uint32_t number, int64_t now_s, enum serve how,
+		   bool *changed, int64_t *until_s, struct error *err)
 {
 	struct generation newest[SOURCE_CUSTOM + 1];
 	struct current c;
-	uint64_t serial;
-	uint32_t chosen, before;
+	uint32_t chosen;
 	int rc = current_get(txn, number, &c, err);
 
 	*changed = false;
@@ -163,30 +183,45 @@ int current_choose(struct txn *txn, uint32_t number, int64_t now_s, bool *change
 		rc = newest_get(txn, number, &c, newest, err);
 	if (rc)
 		return rc;
-	before = c.served;
 	chosen = choose(newest, c.unheeded, now_s, until_s);
 	if (!chosen)
 		return error_set(err, EINVAL, "domain %u has no certificate at all",
 				 (unsigned int)number);
-	if (chosen == c.served)
+	/* One that is staged already is served now where nobody waits for it. */
+	if (chosen == current_chosen(&c) && (how == SERVE_STAGED || !c.staged))
 		return 0;
-	c.served = chosen;
-	if (c.staged == chosen)
-		c.staged = 0;
 	*changed = true;
-	rc = current_put(txn, number, &c, err);
-	return rc ? rc : changed_mark(txn, number, before, &serial, err);
+	return take(txn, number, &c, chosen, how, err);
 }
 
-/* The generation that `number` serves; its `gen` is 0 when it is not to be had. */
-static int served_get(struct txn *txn, uint32_t number, struct generation *g,
+int current_switch(struct txn *txn, uint32_t number, uint64_t *serial, struct error *err)
+{
+	struct current c;
+	uint32_t before;
+	int rc = current_get(txn, number, &c, err);
+
+	*serial = 0;
+	if (rc || !c.staged)
+		return rc;
+	before = c.served;
+	c.served = c.staged;
+	c.staged = 0;
+	rc = current_put(txn, number, &c, err);
+	return rc ? rc : changed_mark(txn, number, before, serial, err);
+}
+
+/* The generation that was chosen for `number` last; its `gen` is 0 when it is not to be
+ * had.
+ */
+static int chosen_get(struct txn *txn, uint32_t number, struct generation *g,
 		      struct error *err)
 {
 	struct current c;
 	int rc = current_get(txn, number, &c, err);
+	uint32_t gen = current_chosen(&c);
 
 	g->gen = 0;
-	return rc || !c.served ? rc : generation_get(txn, number, c.served, g, err);
+	return rc || !gen ? rc : generation_get(txn, number, gen, g, err);
 }
 
 /* The wildcard directory above `name` whose certificate counts as a fallback: installed,
@@ -208,7 +243,7 @@ static int wildcard_find(struct txn *txn, const struct name *name, int64_t now_s
 	}
 	if (rc || !above->installed || above->target)
 		return rc;
-	rc = served_get(txn, above->number, g, err);
+	rc = chosen_get(txn, above->number, g, err);
 	if (rc == 0 && g->gen &&
 	    ((g->source != SOURCE_CUSTOM && g->source != SOURCE_MANAGED) ||
 	     !is_valid(g, now_s)))
@@ -327,7 +362,7 @@ static int last_resort_take(struct txn *txn, const struct domain *d, int64_t now
 	int rc = 0;
 
 	if (d->number != DOMAIN_FALLBACK)
-		rc = served_get(txn, DOMAIN_FALLBACK, &g, err);
+		rc = chosen_get(txn, DOMAIN_FALLBACK, &g, err);
 	if (rc)
 		return rc;
 	if (g.gen && g.source == SOURCE_CUSTOM && is_valid(&g, now_s))
@@ -338,7 +373,8 @@ static int last_resort_take(struct txn *txn, const struct domain *d, int64_t now
 }
 
 int generation_fallback(struct txn *txn, uint32_t number, int64_t now_s, uint32_t keep,
-			bool *changed, int64_t *until_s, struct error *err)
+			enum serve how, bool *changed, int64_t *until_s,
+			struct error *err)
 {
 	struct generation g;
 	struct domain d;
@@ -352,9 +388,9 @@ int generation_fallback(struct txn *txn, uint32_t number, int64_t now_s, uint32_
 	if (rc == 0)
 		rc = last_resort_take(txn, &d, now_s, keep, err);
 	if (rc == 0)
-		rc = current_choose(txn, number, now_s, changed, until_s, err);
+		rc = current_choose(txn, number, now_s, how, changed, until_s, err);
 	if (rc == 0)
-		rc = served_get(txn, number, &g, err);
+		rc = chosen_get(txn, number, &g, err);
 	if (rc || g.source != SOURCE_SELF_SIGNED || strcmp(g.origin, origin_own) != 0)
 		return rc;
 	/* Made anew before it ends, not when it has ended. */

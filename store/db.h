@@ -55,6 +55,7 @@ enum db_table {
 	DB_EVENTS_OF,   /* number, sequence -> nothing: the events of a domain */
 	DB_WAITING,     /* number, kind -> a file that waits for its other half */
 	DB_CHANGED,     /* number -> kernel caches must be told */
+	DB_OWED,        /* number -> watchers and the hook must be told */
 	/* connection, unique -> result of a FUSE request that changed something */
 	DB_ANSWERED,
 	DB_TABLES

@@ -22,8 +22,8 @@ static const char *const table_name[DB_TABLES] = {
     [DB_ORDERS] = "orders",       [DB_TOKENS] = "tokens",
     [DB_TOKENS_OF] = "tokens_of", [DB_LIMITS] = "limits",
     [DB_EVENTS] = "events",       [DB_WAITING] = "waiting",
-    [DB_CHANGED] = "changed",     [DB_ANSWERED] = "answered",
-    [DB_EVENTS_OF] = "events_of",
+    [DB_CHANGED] = "changed",     [DB_OWED] = "owed",
+    [DB_ANSWERED] = "answered",   [DB_EVENTS_OF] = "events_of",
 };
 
 /* LMDB reports a write that was cut short as EIO, and a write is cut short when the disk

@@ -4,11 +4,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define LOCK_NAME  "certfs.lock"
+#define LOCK_TRIES 8
 
 /* LMDB makes the readers' table where it is missing, also for root's read-only tools; a
  * daemon that is not root must be able to open it afterwards. */
@@ -29,37 +34,85 @@ void db_folder_adopt(const char *folder)
 	close(dir);
 }
 
-static int lock_busy(const char *folder, int fd, struct error *err)
+static pid_t lock_owner(int fd, char text[32])
 {
-	char text[32] = "";
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	ssize_t n = pread(fd, text, 31, 0);
 
-	text[n > 0 ? strcspn(text, "\n") : 0] = '\0';
-	return error_set(err, EBUSY,
-			 "another certfs (process %s) has the store in %s open",
-			 text[0] ? text : "unknown", folder);
+	text[n > 0 ? n : 0] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return (pid_t)strtol(text, NULL, 10);
 }
 
-int db_folder_lock(const char *folder, int *lock_fd, struct error *err)
+/* Its first thread has ended, and the others on their way to the end never come back to
+ * what they did. */
+static bool is_dead(pid_t pid)
+{
+	char path[64], stat[256];
+	int fd;
+	ssize_t n;
+	const char *state;
+
+	if (pid <= 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, stat, sizeof(stat) - 1);
+	close(fd);
+	stat[n > 0 ? n : 0] = '\0';
+	state = strrchr(stat, ')'); /* the name may hold brackets itself */
+	return state && (strncmp(state, ") Z", 3) == 0 || strncmp(state, ") X", 3) == 0);
+}
+
+static bool is_in_place(int dir, int fd)
+{
+	struct stat held, named;
+
+	return fstat(fd, &held) == 0 &&
+	       fstatat(dir, LOCK_NAME, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+}
+
+/* The lock's file makes way for another one. Two that do that at a time would each take
+ * the other's away: the folder itself is locked meanwhile. */
+static bool take_over(int dir, int fd)
+{
+	bool done = false;
+	int mutex = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (mutex >= 0 && flock(mutex, LOCK_EX | LOCK_NB) == 0)
+		done = !is_in_place(dir, fd) || unlinkat(dir, LOCK_NAME, 0) == 0;
+	if (mutex >= 0)
+		close(mutex);
+	return done;
+}
+
+/* -EAGAIN: once more, it is another file by now. */
+static int lock_try(const char *folder, int dir, int *lock_fd, struct error *err)
 {
 	char text[32];
-	int dir = -1, fd = -1, n, rc = 0;
+	int rc = 0, n;
+	int fd = openat(dir, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-	dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir >= 0)
-		fd = openat(dir, "certfs.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-			    0600);
-	if (fd < 0) {
-		rc = error_set(err, errno, "cannot open certfs.lock in %s: %s", folder,
-			       strerror(errno));
+	if (fd < 0)
+		return error_set(err, errno, "cannot open " LOCK_NAME " in %s: %s",
+				 folder, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK)
+			rc = error_set(err, errno, "cannot lock " LOCK_NAME " in %s: %s",
+				       folder, strerror(errno));
+		else if (is_dead(lock_owner(fd, text)) && take_over(dir, fd))
+			rc = -EAGAIN;
+		else
+			rc = error_set(err, EBUSY,
+				       "another certfs (process %s) has the store in %s "
+				       "open",
+				       text[0] ? text : "unknown", folder);
 		goto out;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		if (errno == EWOULDBLOCK)
-			rc = lock_busy(folder, fd, err);
-		else
-			rc = error_set(err, errno, "cannot lock certfs.lock in %s: %s",
-				       folder, strerror(errno));
+	if (!is_in_place(dir, fd)) {
+		rc = -EAGAIN;
 		goto out;
 	}
 	n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
@@ -71,8 +124,22 @@ int db_folder_lock(const char *folder, int *lock_fd, struct error *err)
 out:
 	if (fd >= 0)
 		close(fd);
-	if (dir >= 0)
-		close(dir);
+	return rc;
+}
+
+int db_folder_lock(const char *folder, int *lock_fd, struct error *err)
+{
+	int dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC), rc = -EAGAIN;
+
+	if (dir < 0)
+		return error_set(err, errno, "cannot open %s: %s", folder,
+				 strerror(errno));
+	for (int i = 0; i < LOCK_TRIES && rc == -EAGAIN; i++)
+		rc = lock_try(folder, dir, lock_fd, err);
+	if (rc == -EAGAIN)
+		rc = error_set(err, EBUSY, "the store in %s is being opened by others",
+			       folder);
+	close(dir);
 	return rc;
 }
 

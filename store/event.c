@@ -35,6 +35,8 @@ const char *event_kind_name(enum event_kind kind)
 		return "refused";
 	case EVENT_REMOVED:
 		return "removed";
+	case EVENT_HOOK:
+		return "hook";
 	case EVENT_OTHER:
 		break;
 	}

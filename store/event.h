@@ -26,6 +26,7 @@ enum event_kind {
 	EVENT_REFUSED, /* what was written was refused */
 	EVENT_REMOVED, /* a custom certificate was taken away */
 	EVENT_OTHER,
+	EVENT_HOOK, /* the on-change hook failed */
 };
 const char *event_kind_name(enum event_kind kind);
 

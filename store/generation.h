@@ -64,7 +64,7 @@ int generation_prune(struct txn *txn, uint32_t number, int64_t now_s, uint32_t k
 /* DB_CURRENT. 0 is "none". */
 struct current {
 	uint32_t served;
-	uint32_t staged;
+	uint32_t staged; /* chosen, and not served yet: current_switch() */
 	uint32_t newest[SOURCE_CUSTOM + 1]; /* by source; an entry of 0: none */
 	/* reminders went unheeded: an expired managed certificate gives way */
 	bool unheeded;
@@ -75,13 +75,28 @@ int current_get(struct txn *txn, uint32_t number, struct current *c, struct erro
 int current_put(struct txn *txn, uint32_t number, const struct current *c,
 		struct error *err);
 
+/* When a new choice is served: at once, or once it was published (current_switch). The
+ * first generation of a domain is always served at once. */
+enum serve { SERVE_NOW, SERVE_STAGED };
+
 /* Chooses anew what `number` serves at `now_s` (the first valid one of custom, managed,
  * wildcard, self-signed; an expired managed one while its reminders are heeded) and writes
- * it to DB_CURRENT when it differs, and to DB_CHANGED; *changed tells, *until_s is when the
- * choice can change by itself (an expiry; INT64_MAX: never). Where nothing is valid, what is
- * there is served all the same. EINVAL when there is nothing at all. */
-int current_choose(struct txn *txn, uint32_t number, int64_t now_s, bool *changed,
-		   int64_t *until_s, struct error *err);
+ * it to DB_CURRENT when it differs from the last choice; *changed tells, *until_s is when the
+ * choice can change by itself (an expiry; INT64_MAX: never). A change is noted in DB_OWED,
+ * unless it is the domain's first, and one that is served at once in DB_CHANGED. Where nothing
+ * is valid, what is there is served all the same. EINVAL when there is nothing at all. */
+int current_choose(struct txn *txn, uint32_t number, int64_t now_s, enum serve how,
+		   bool *changed, int64_t *until_s, struct error *err);
+
+/* Serves what is staged, and notes that in DB_CHANGED: *serial as of changed_mark(), 0 when
+ * nothing is staged, which is no error. */
+int current_switch(struct txn *txn, uint32_t number, uint64_t *serial, struct error *err);
+
+/* The last choice: what is served, or staged to be. */
+static inline uint32_t current_chosen(const struct current *c)
+{
+	return c->staged ? c->staged : c->served;
+}
 
 /* The custom certificate is taken away (rm): its newest entry becomes 0. ENOENT: none. */
 int current_drop_custom(struct txn *txn, uint32_t number, struct error *err);
@@ -93,7 +108,8 @@ int current_drop_custom(struct txn *txn, uint32_t number, struct error *err);
  * served must be made again. A wildcard counts while its directory is installed and serves a
  * custom or managed certificate. Used by mkdir, ln -s, and the engine. */
 int generation_fallback(struct txn *txn, uint32_t number, int64_t now_s, uint32_t keep,
-			bool *changed, int64_t *until_s, struct error *err);
+			enum serve how, bool *changed, int64_t *until_s,
+			struct error *err);
 
 /* The kept generations of `number`, newest first; `out` has `room` places. */
 int generation_list(struct txn *txn, uint32_t number, uint32_t *out, size_t room,

@@ -124,6 +124,8 @@ def test_own_owner_and_mode_are_kept(plain):
 
 def test_sizes_are_exact_and_files_can_be_mapped(plain):
     plain.mkdir(NAME)
+    wait_for(lambda: b"looked at again now" not in plain.read(NAME, "status"),
+             "the pages stay as they are for a while")
     for name in (*SERVED, *PAGES):
         content = plain.read(NAME, name)
         assert os.stat(plain.path(NAME, name)).st_size == len(content), name

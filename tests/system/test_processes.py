@@ -35,8 +35,10 @@ def open_files(pid):
 
 
 def is_alive(pid):
+    """Its first thread may be dead while others still close what it held."""
     try:
-        return status_of(pid)["State"][0] not in "ZX"
+        status = status_of(pid)
+        return status["State"][0] not in "ZX" or int(status["Threads"]) > 1
     except (FileNotFoundError, ProcessLookupError):
         return False
 

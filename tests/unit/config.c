@@ -95,6 +95,9 @@ static void empty_file_gives_every_default(void **state)
 	assert_int_equal(f->cfg->listen.count, 2);
 	assert_string_equal(f->cfg->listen.item[0], "0.0.0.0:80");
 	assert_string_equal(f->cfg->listen.item[1], "[::]:80");
+	assert_null(f->cfg->on_change);
+	assert_int_equal(f->cfg->hook_delay_s, 3);
+	assert_int_equal(f->cfg->hook_limit_s, 60);
 	assert_int_equal(f->cfg->before_days, 30);
 	assert_int_equal(f->cfg->reminders, 30);
 }
@@ -113,6 +116,8 @@ static void each_key_is_taken(void **state)
 				 "preferred-chain = ISRG Root X1\norders-at-once = 7\n"
 				 "timeout = 5\n"
 				 "[http-01]\nlisten = none\n"
+				 "[hook]\non-change = /bin/a \"b c\" d\ndelay = 0\n"
+				 "time-limit = 3600\n"
 				 "[renewal]\nbefore = 20\nreminders = 4\n"),
 			 0);
 	assert_string_equal(f->cfg->store, "/srv/certfs");
@@ -137,6 +142,9 @@ static void each_key_is_taken(void **state)
 	assert_int_equal(f->cfg->timeout_s, 5);
 	assert_int_equal(f->cfg->listen.count, 1);
 	assert_string_equal(f->cfg->listen.item[0], "none");
+	assert_string_equal(f->cfg->on_change, "/bin/a \"b c\" d");
+	assert_int_equal(f->cfg->hook_delay_s, 0);
+	assert_int_equal(f->cfg->hook_limit_s, 3600);
 	assert_int_equal(f->cfg->before_days, 20);
 	assert_int_equal(f->cfg->reminders, 4);
 }
@@ -167,6 +175,16 @@ static void unknown_section_names_the_nearest(void **state)
 	refused(f, "[acne]\ncontact = a@example.com\n", 1,
 		"unknown section [acne], did you mean [acme]?");
 	refused(f, "keep = 3\n", 1, "'keep' stands before the first [section]");
+}
+
+static void hook_that_could_never_run_is_refused(void **state)
+{
+	struct files *f = *state;
+	refused(f, "[hook]\non-change = systemctl reload nginx\n", 2,
+		"'on-change = systemctl reload nginx': the program 'systemctl' must be "
+		"named by its absolute path, such as /usr/bin/systemctl");
+	refused(f, "[hook]\n\non-change = /bin/a \"b\n", 3,
+		"'on-change = /bin/a \"b': a double quote isn't closed");
 }
 
 static void key_given_twice_is_refused(void **state)
@@ -306,6 +324,7 @@ int main(void)
 	    FILE_TEST(missing_file_that_was_named_is_an_error),
 	    FILE_TEST(unknown_key_names_the_nearest),
 	    FILE_TEST(unknown_section_names_the_nearest),
+	    FILE_TEST(hook_that_could_never_run_is_refused),
 	    FILE_TEST(key_given_twice_is_refused),
 	    FILE_TEST(values_out_of_range_are_refused),
 	    FILE_TEST(listener_is_an_address_and_a_port),

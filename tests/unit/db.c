@@ -2,6 +2,8 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "tests/unit/temp_store.h"
 
+#include "store/db_folder.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
@@ -389,6 +391,53 @@ static void store_of_a_killed_daemon_opens(void **state)
 	}
 }
 
+/* Dead, but its open files aren't closed: a process beside it has them, where in life a
+ * thread of its own waits in the kernel. */
+static void lock_and_die(const char *folder, int ready, int go)
+{
+	struct error err;
+	int lock_fd;
+
+	if (db_folder_lock(folder, &lock_fd, &err) < 0)
+		_exit(1);
+	if (fork() == 0) {
+		say(ready);
+		hear(go);
+		_exit(0);
+	}
+	_exit(0);
+}
+
+static void store_of_a_daemon_that_cannot_be_reaped_opens(void **state)
+{
+	const struct db_options options = {0};
+	struct temp_store t;
+	struct db *second = NULL;
+	int ready[2], go[2], status;
+	siginfo_t how;
+	pid_t pid;
+
+	(void)state;
+	temp_store_folder(&t);
+	assert_int_equal(pipe2(ready, O_CLOEXEC) | pipe2(go, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		lock_and_die(t.dir, ready[1], go[0]);
+	hear(ready[0]);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &how, WEXITED | WNOWAIT), 0);
+	temp_store_open(&t, &options);
+	assert_fails(EBUSY, db_open(&second, t.dir, &options, &t.err), &t.err);
+	say(go[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_fails(EBUSY, db_open(&second, t.dir, &options, &t.err), &t.err);
+	temp_store_remove(&t);
+	for (int i = 0; i < 2; i++) {
+		close(ready[i]);
+		close(go[i]);
+	}
+}
+
 static int write_newer_format(struct txn *txn, void *arg, struct error *err)
 {
 	const unsigned char record[] = {1, DB_FORMAT + 1, 0, 0, 0};
@@ -696,6 +745,7 @@ int main(void)
 	    store_test(counter_begins_at_one_and_a_failure_draws_nothing),
 	    store_test(a_key_that_is_too_long_is_refused),
 	    store_test(failed_commit_leaves_the_store_usable),
+	    cmocka_unit_test(store_of_a_daemon_that_cannot_be_reaped_opens),
 	    cmocka_unit_test(full_disk_refuses_and_recovers),
 	    cmocka_unit_test(disk_that_fills_up_in_a_commit_refuses_and_recovers),
 	    cmocka_unit_test(dot_opens_below_a_folder_that_may_not_be_walked),

@@ -153,8 +153,9 @@ static int come_back(struct txn *txn, void *arg, struct error *err)
 	assert_ok(domain_find(txn, name.text, &d, err), err);
 	number = d.number;
 	assert_fails(EEXIST, domain_install(txn, &name, 0, 0, NOW, &d, &back, err), err);
-	assert_ok(generation_fallback(txn, number, NOW, 10, &changed, &until_s, err),
-		  err);
+	assert_ok(
+	    generation_fallback(txn, number, NOW, 10, SERVE_NOW, &changed, &until_s, err),
+	    err);
 	assert_ok(domain_retire(txn, number, NOW + 1, err), err);
 	assert_fails(ENOENT, domain_retire(txn, number, NOW + 1, err), err);
 	assert_ok(domain_find(txn, name.text, &d, err), err);

@@ -27,7 +27,7 @@ static void new_name_is_ordered_and_served(void **arg)
 	state(w, t, ORDER_PENDING, "https://ca.example.net/order/1");
 	assert_int_equal(w->stored, 1);
 	assert_int_equal(look(w, "app.example.com").state, ORDER_PENDING);
-	w->changed = 0;
+	w->staged = 0;
 	done_for_days(w, t, 90);
 	s = look(w, "app.example.com");
 	assert_int_equal(s.g.source, SOURCE_MANAGED);
@@ -36,7 +36,7 @@ static void new_name_is_ordered_and_served(void **arg)
 	assert_int_equal(s.d.failures, 0);
 	assert_string_equal(s.d.last_error, "");
 	assert_int_equal(s.due_s, s.g.info.not_after_s - 30 * DAY);
-	assert_int_equal(w->changed, 1);
+	assert_int_equal(w->staged, 1);
 	assert_int_equal(engine_in_flight(w->e), 0);
 	assert_int_equal(engine_next_ms(w->e), 3600 * 1000);
 }

@@ -32,6 +32,23 @@ static void on_changed(void *ctx, uint32_t number)
 	w->changed++;
 }
 
+static int on_staged_in(struct txn *txn, void *arg, struct error *err)
+{
+	uint64_t serial;
+
+	return current_switch(txn, *(uint32_t *)arg, &serial, err);
+}
+
+/* Published at once. */
+static void on_staged(void *ctx, uint32_t number)
+{
+	struct world *w = ctx;
+	struct error err = {.code = 0};
+
+	w->staged++;
+	ok(db_update(w->db, on_staged_in, &number, &err), &err);
+}
+
 /* The CA */
 
 static X509 *certificate(EVP_PKEY *subject, EVP_PKEY *issuer, int64_t from_s,
@@ -321,7 +338,7 @@ static void engine_start(struct world *w)
 	    .clk = w->clk,
 	    .lg = &w->lg,
 	    .link_fd = w->fds[0],
-	    .hooks = {.ctx = w, .changed = on_changed},
+	    .hooks = {.ctx = w, .changed = on_changed, .staged = on_staged},
 	};
 	struct error err = {.code = 0};
 
@@ -445,8 +462,8 @@ static int mkdir_in(struct txn *txn, void *arg, struct error *err)
 		rc = domain_install(txn, &name, 0, 0, now(a->w), &d, &back, err);
 	a->number = d.number;
 	if (rc == 0)
-		rc = generation_fallback(txn, d.number, now(a->w), 10, &changed, &until_s,
-					 err);
+		rc = generation_fallback(txn, d.number, now(a->w), 10, SERVE_NOW,
+					 &changed, &until_s, err);
 	return rc ? rc : engine_touch_in(txn, d.number, now(a->w), err);
 }
 
@@ -506,7 +523,8 @@ int custom_in(struct txn *txn, void *arg, struct error *err)
 		rc = generation_add(txn, d.number, &pair, SOURCE_CUSTOM, &nothing, "test",
 				    now(a->w), 10, &gen, err);
 	if (rc == 0)
-		rc = current_choose(txn, d.number, now(a->w), &changed, &until_s, err);
+		rc = current_choose(txn, d.number, now(a->w), SERVE_NOW, &changed,
+				    &until_s, err);
 	if (rc == 0)
 		rc = engine_touch_in(txn, d.number, now(a->w), err);
 	pair_clear(&pair);

@@ -43,7 +43,7 @@ struct world {
 	struct log lg;
 	struct config cfg;
 	struct engine *e;
-	unsigned int changed;
+	unsigned int changed, staged;
 
 	struct wire_link *net;
 	struct wire_message *m;

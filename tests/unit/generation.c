@@ -5,6 +5,7 @@
 #include "store/chain.h"
 #include "store/changed.h"
 #include "store/generation.h"
+#include "store/owed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +68,8 @@ static uint32_t chosen(struct txn *txn, uint32_t number, int64_t now_s, int64_t 
 	struct current c;
 	bool changed;
 
-	assert_ok(current_choose(txn, number, now_s, &changed, until_s, err), err);
+	assert_ok(current_choose(txn, number, now_s, SERVE_NOW, &changed, until_s, err),
+		  err);
 	assert_ok(current_get(txn, number, &c, err), err);
 	return c.served;
 }
@@ -303,7 +305,8 @@ static int over_time(struct txn *txn, void *arg, struct error *err)
 	struct current c;
 
 	(void)arg;
-	assert_fails(EINVAL, current_choose(txn, number, NOW, &changed, &until_s, err),
+	assert_fails(EINVAL,
+		     current_choose(txn, number, NOW, SERVE_NOW, &changed, &until_s, err),
 		     err);
 	own = add(txn, number, "a.example.com", SOURCE_SELF_SIGNED, NOW, 900, KEEP, err);
 	assert_int_equal(chosen(txn, number, NOW, &until_s, err), own);
@@ -396,12 +399,14 @@ static int marks(struct txn *txn, void *arg, struct error *err)
 	(void)arg;
 	add(txn, number, "a.example.com", SOURCE_CUSTOM, NOW, 10, KEEP, err);
 	assert_int_equal(changed_next(txn, 0, &marked, &serial, err), -ENOENT);
-	assert_ok(current_choose(txn, number, NOW, &changed, &until_s, err), err);
+	assert_ok(current_choose(txn, number, NOW, SERVE_NOW, &changed, &until_s, err),
+		  err);
 	assert_true(changed);
 	assert_ok(changed_next(txn, 0, &marked, &serial, err), err);
 	assert_int_equal(marked, number);
 	assert_ok(changed_clear(txn, number, serial, err), err);
-	assert_ok(current_choose(txn, number, NOW, &changed, &until_s, err), err);
+	assert_ok(current_choose(txn, number, NOW, SERVE_NOW, &changed, &until_s, err),
+		  err);
 	assert_false(changed);
 	assert_int_equal(changed_next(txn, 0, &marked, &serial, err), -ENOENT);
 	return 0;
@@ -410,6 +415,109 @@ static int marks(struct txn *txn, void *arg, struct error *err)
 static void only_another_choice_marks_the_domain(void **state)
 {
 	in_update(*state, marks, NULL);
+}
+
+static struct current choose_staged(struct txn *txn, uint32_t number, bool changes,
+				    struct error *err)
+{
+	struct current c;
+	int64_t until_s;
+	bool changed;
+
+	assert_ok(current_choose(txn, number, NOW, SERVE_STAGED, &changed, &until_s, err),
+		  err);
+	assert_int_equal(changed, changes);
+	assert_ok(current_get(txn, number, &c, err), err);
+	return c;
+}
+
+static int stage(struct txn *txn, void *arg, struct error *err)
+{
+	uint32_t number = install(txn, "a.example.com", err), own, managed;
+	uint64_t serial;
+	struct current c;
+	struct owed o;
+
+	(void)arg;
+	own = add(txn, number, "a.example.com", SOURCE_SELF_SIGNED, NOW, 90, KEEP, err);
+	c = choose_staged(txn, number, true, err);
+	assert_int_equal(c.served, own); /* nobody waits for a first one */
+	assert_int_equal(c.staged, 0);
+	assert_int_equal(owed_get(txn, number, &o, err), -ENOENT);
+	managed = add(txn, number, "a.example.com", SOURCE_MANAGED, NOW, 90, KEEP, err);
+	c = choose_staged(txn, number, true, err);
+	assert_int_equal(c.served, own);
+	assert_int_equal(c.staged, managed);
+	assert_int_equal(current_chosen(&c), managed);
+	assert_ok(owed_get(txn, number, &o, err), err);
+	assert_int_equal(o.before, own);
+	choose_staged(txn, number, false, err);
+	assert_ok(current_switch(txn, number, &serial, err), err);
+	assert_true(serial > 0);
+	assert_ok(current_get(txn, number, &c, err), err);
+	assert_int_equal(c.served, managed);
+	assert_int_equal(c.staged, 0);
+	assert_ok(owed_get(txn, number, &o, err), err);
+	assert_ok(current_switch(txn, number, &serial, err), err);
+	assert_int_equal(serial, 0);
+	return 0;
+}
+
+static void staged_generation_is_served_once_it_is_switched(void **state)
+{
+	in_update(*state, stage, NULL);
+}
+
+static int overtake(struct txn *txn, void *arg, struct error *err)
+{
+	uint32_t number = install(txn, "a.example.com", err), own, custom;
+	int64_t until_s;
+	struct current c;
+
+	(void)arg;
+	own = add(txn, number, "a.example.com", SOURCE_SELF_SIGNED, NOW, 90, KEEP, err);
+	assert_int_equal(chosen(txn, number, NOW, &until_s, err), own);
+	add(txn, number, "a.example.com", SOURCE_MANAGED, NOW, 90, KEEP, err);
+	choose_staged(txn, number, true, err);
+	custom = add(txn, number, "a.example.com", SOURCE_CUSTOM, NOW, 90, KEEP, err);
+	assert_int_equal(chosen(txn, number, NOW, &until_s, err), custom);
+	assert_ok(current_get(txn, number, &c, err), err);
+	assert_int_equal(c.staged, 0);
+	/* what is staged goes when the choice falls back to what is served */
+	assert_ok(current_drop_custom(txn, number, err), err);
+	choose_staged(txn, number, true, err);
+	c.newest[SOURCE_CUSTOM] = custom;
+	c.staged = 2;
+	assert_ok(current_put(txn, number, &c, err), err);
+	c = choose_staged(txn, number, true, err);
+	assert_int_equal(c.served, custom);
+	assert_int_equal(c.staged, 0);
+	return 0;
+}
+
+static void newer_choice_takes_the_place_of_what_is_staged(void **state)
+{
+	in_update(*state, overtake, NULL);
+}
+
+static int stage_and_prune(struct txn *txn, void *arg, struct error *err)
+{
+	uint32_t number = install(txn, "a.example.com", err), managed;
+	struct generation g;
+	int64_t until_s;
+
+	(void)arg;
+	add(txn, number, "a.example.com", SOURCE_SELF_SIGNED, NOW, 90, KEEP, err);
+	chosen(txn, number, NOW, &until_s, err);
+	managed = add(txn, number, "a.example.com", SOURCE_MANAGED, NOW, 90, 1, err);
+	choose_staged(txn, number, true, err);
+	add(txn, number, "a.example.com", SOURCE_MANAGED, NOW, 90, 1, err);
+	return generation_get(txn, number, managed, &g, err);
+}
+
+static void what_is_staged_is_never_pruned(void **state)
+{
+	in_update(*state, stage_and_prune, NULL);
 }
 
 static int drop_custom(struct txn *txn, void *arg, struct error *err)
@@ -439,7 +547,8 @@ static void fall_back(struct txn *txn, uint32_t number, int64_t now_s,
 	struct current c;
 	bool changed;
 
-	assert_ok(generation_fallback(txn, number, now_s, KEEP, &changed, until_s, err),
+	assert_ok(generation_fallback(txn, number, now_s, KEEP, SERVE_NOW, &changed,
+				      until_s, err),
 		  err);
 	assert_ok(current_get(txn, number, &c, err), err);
 	assert_ok(generation_get(txn, number, c.served, g, err), err);
@@ -492,7 +601,8 @@ static int wildcard_fallback(struct txn *txn, void *arg, struct error *err)
 
 	(void)arg;
 	above = install(txn, wild, err);
-	assert_ok(generation_fallback(txn, above, NOW, KEEP, &changed, &until_s, err),
+	assert_ok(generation_fallback(txn, above, NOW, KEEP, SERVE_NOW, &changed,
+				      &until_s, err),
 		  err);
 	fall_back(txn, number, NOW, &g, &until_s, err);
 	assert_int_equal(g.source, SOURCE_SELF_SIGNED); /* its own is a fallback too */
@@ -685,6 +795,9 @@ int main(void)
 	    store_test(choice_changes_when_a_better_one_becomes_valid),
 	    store_test(a_new_managed_certificate_begins_its_reminders_anew),
 	    store_test(only_another_choice_marks_the_domain),
+	    store_test(staged_generation_is_served_once_it_is_switched),
+	    store_test(newer_choice_takes_the_place_of_what_is_staged),
+	    store_test(what_is_staged_is_never_pruned),
 	    store_test(custom_that_is_taken_away_stays_in_the_history),
 	    store_test(self_signed_is_made_again_before_its_end_and_for_other_aliases),
 	    store_test(wildcard_counts_while_it_is_installed_and_no_fallback_itself),

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+#include "fs/publish.h"
+
+#include "fs/notify.h"
+#include "fs/publish_internal.h"
+#include "store/generation.h"
+#include "store/owed.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define LATE_MS      2000 /* announce may take for one domain */
+#define STEPS_MAX    256  /* rows looked at in one publish_run() */
+#define STORE_TRY_MS 2000
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* What announce owes an answer for, since when: the supervisor looks at it. */
+static void note_owing(struct publish *p)
+{
+	bool owing = p->hello_sent && !p->here;
+	for (size_t i = 0; i < PUBLISH_JOBS; i++)
+		owing |= p->job[i].number && p->job[i].sent;
+	_Atomic uint64_t *since = slots_announce_owes_ns(p->fs->slots);
+	if (!owing && !p->away)
+		atomic_store(since, 0);
+	else if (owing && (atomic_load(since) == 0 || p->heard))
+		atomic_store(since, now_ns());
+	p->heard = false;
+}
+
+static struct job *job_of(struct publish *p, uint32_t number)
+{
+	for (size_t i = 0; i < PUBLISH_JOBS; i++)
+		if (p->job[i].number == number)
+			return &p->job[i];
+	return NULL;
+}
+
+/* What the device thread sees of the jobs. */
+void publish_show_jobs(struct publish *p)
+{
+	unsigned count = 0;
+	pthread_mutex_lock(&p->lock);
+	for (size_t i = 0; i < PUBLISH_JOBS; i++)
+		if (p->job[i].number)
+			p->shown[count++] =
+			    (struct shown){.number = p->job[i].number,
+					   .before = p->job[i].before,
+					   .gen = p->job[i].gen,
+					   .switched = p->job[i].switched};
+	atomic_store(&p->shown_count, count);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void publish_note(struct publish *p, uint32_t number, unsigned told_of)
+{
+	if (job_of(p, number))
+		return; /* looked at again when that is over */
+	if (p->noted_count == PUBLISH_NOTED) {
+		p->walking = true;
+		p->walk_from = 0;
+		return;
+	}
+	p->noted[(p->noted_first + p->noted_count++) % PUBLISH_NOTED] =
+	    (struct noted){number, (uint8_t)(PUBLISH_FILES & ~told_of)};
+}
+
+/* The row is done with. */
+static void clear_later(struct publish *p, uint32_t number, uint64_t serial)
+{
+	if (p->done_count == PUBLISH_DONE_MAX)
+		publish_commit(p);
+	if (p->done_count < PUBLISH_DONE_MAX)
+		p->done[p->done_count++] = (struct done){number, serial};
+}
+
+/* The change is served and announced: the hook is next. */
+static void tell_hook(struct publish *p, uint32_t number, uint64_t serial)
+{
+	if (!p->fs->cfg->on_change) {
+		clear_later(p, number, serial);
+		return;
+	}
+	if (p->tell_count == HOOK_CHANGES_MAX) { /* the row stays, and is found again */
+		p->walk_again = true;
+		return;
+	}
+	p->tell[(p->tell_first + p->tell_count++) % HOOK_CHANGES_MAX] =
+	    (struct tell){number, serial, ++p->sequence};
+}
+
+static void job_end(struct publish *p, struct job *job)
+{
+	struct fs *fs = p->fs;
+	uint32_t number = job->number;
+	uint64_t serial = job->serial;
+	struct owed o = {.serial = 0};
+	struct txn *txn;
+	struct error err;
+	if (job->changed_serial)
+		notify_domain(fs->notify, number, job->changed_serial, NULL);
+	memset(job, 0, sizeof(*job));
+	publish_show_jobs(p);
+	if (db_read_begin(fs->db, &txn, &err) < 0)
+		return; /* the row stays, for the next worker */
+	int r = owed_get(txn, number, &o, &err);
+	db_read_end(txn);
+	if (r < 0)
+		return;
+	if (o.serial == serial)
+		tell_hook(p, number, serial);
+	else
+		publish_note(p, number, 0); /* it has changed once more */
+}
+
+/* Without announce: what is to be switched is switched in one transaction. */
+static void switch_late(struct publish *p, struct job *const late[], size_t count)
+{
+	struct switching s[PUBLISH_JOBS];
+	size_t staged = 0;
+	struct error err;
+	for (size_t i = 0; i < count; i++)
+		if (!late[i]->switched)
+			s[staged++] = (struct switching){.number = late[i]->number};
+	if (staged > 0 && publish_switch_all(p->fs, s, staged, &err) < 0) {
+		log_error(p->fs->lg, NULL,
+			  "what was issued can't be served yet, tried again in %d s: %s",
+			  STORE_TRY_MS / 1000, err.text);
+		for (size_t i = 0; i < count; i++)
+			late[i]->late_ms = fs_now_ms() + STORE_TRY_MS;
+		return;
+	}
+	for (size_t i = 0, n = 0; i < count; i++) {
+		if (!late[i]->switched)
+			late[i]->changed_serial = s[n++].serial;
+		job_end(p, late[i]);
+	}
+}
+
+static void do_late(struct publish *p)
+{
+	struct job *late[PUBLISH_JOBS];
+	size_t count = 0;
+	int64_t now_ms = fs_now_ms();
+	for (size_t i = 0; i < PUBLISH_JOBS; i++)
+		if (p->job[i].number && p->job[i].late_ms <= now_ms)
+			late[count++] = &p->job[i];
+	if (count == 0)
+		return;
+	if (!p->away)
+		log_warning(p->fs->lg, NULL,
+			    "the announce process does not get on: %zu change%s served "
+			    "without it, watchers of files are not told",
+			    count, count == 1 ? " is" : "s are");
+	p->away = true;
+	switch_late(p, late, count);
+}
+
+/* A job for what is owed to a domain; `*o` is its row. */
+static int job_begin(struct publish *p, struct txn *txn, const struct owed *o,
+		     uint8_t files, struct error *err)
+{
+	struct domain d;
+	struct current c;
+	struct job *job = job_of(p, 0);
+	int r = domain_get(txn, o->number, &d, err);
+	if (r == 0)
+		r = current_get(txn, o->number, &c, err);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r < 0 || !d.installed || d.target) {
+		clear_later(p, o->number, o->serial); /* nobody can watch it */
+		return 0;
+	}
+	bool staged = c.staged != 0;
+	if (!staged && (c.served == o->before || o->before == 0 || p->away)) {
+		tell_hook(p, o->number, o->serial);
+		return 0;
+	}
+	*job = (struct job){.number = o->number,
+			    .before = staged ? c.served : o->before,
+			    .gen = staged ? c.staged : c.served,
+			    .serial = o->serial,
+			    .sequence = ++p->sequence,
+			    .late_ms = fs_now_ms() + (p->away ? 0 : LATE_MS),
+			    .files = staged ? PUBLISH_FILES : files,
+			    .switched = !staged};
+	memcpy(job->name, d.name.text, sizeof(job->name));
+	publish_show_jobs(p);
+	return 0;
+}
+
+/* The next domain to which something may be owed. */
+static int next_row(struct publish *p, struct txn *txn, struct owed *o, uint8_t *files,
+		    struct error *err)
+{
+	while (p->noted_count > 0) {
+		uint32_t number = p->noted[p->noted_first].number;
+		*files = p->noted[p->noted_first].files;
+		p->noted_first = (p->noted_first + 1) % PUBLISH_NOTED;
+		p->noted_count--;
+		int r = job_of(p, number) ? -ENOENT : owed_get(txn, number, o, err);
+		if (r != -ENOENT)
+			return r;
+	}
+	*files = PUBLISH_FILES;
+	while (p->walking) {
+		int r = owed_next(txn, p->walk_from, o, err);
+		p->walking = r == 0 && o->number < UINT32_MAX;
+		if (r < 0)
+			return r;
+		p->walk_from = o->number + 1;
+		if (!job_of(p, o->number))
+			return 0;
+	}
+	return -ENOENT;
+}
+
+static bool has_rows(const struct publish *p)
+{
+	return p->noted_count > 0 || p->walking;
+}
+
+static void begin_jobs(struct publish *p)
+{
+	struct txn *txn;
+	struct error err;
+	struct owed o;
+	uint8_t files;
+	if (!has_rows(p) || !job_of(p, 0) || db_read_begin(p->fs->db, &txn, &err) < 0)
+		return;
+	int r = 0;
+	for (int i = 0; i < STEPS_MAX && r == 0 && job_of(p, 0); i++) {
+		r = next_row(p, txn, &o, &files, &err);
+		if (r == 0)
+			r = job_begin(p, txn, &o, files, &err);
+	}
+	db_read_end(txn);
+	if (r < 0 && r != -ENOENT)
+		log_error(p->fs->lg, NULL, "what changed can't be told: %s", err.text);
+}
+
+/* To a new announce, or from a new worker: what is under way is said once more. */
+static void hello(struct publish *p)
+{
+	while (getrandom(&p->epoch, sizeof(p->epoch), 0) != (ssize_t)sizeof(p->epoch) ||
+	       p->epoch == 0)
+		continue;
+	p->hello_sent = p->here = p->away = false;
+	p->told = 0;
+	for (size_t i = 0; i < PUBLISH_JOBS; i++)
+		p->job[i].sent = false;
+}
+
+/* False: there is no room for now. */
+static bool send(struct publish *p, enum publish_type type, uint64_t sequence,
+		 uint8_t files, const char *name)
+{
+	struct publish_message m = {
+	    .type = type, .epoch = p->epoch, .sequence = sequence, .files = files};
+	snprintf(m.text, sizeof(m.text), "%s", name);
+	int r = publish_send(p->link_fd, &m);
+	if (r < 0 && r != -EAGAIN)
+		log_warning(p->fs->lg, NULL, "announce can't be told: %s", strerror(-r));
+	p->full = r == -EAGAIN;
+	return r == 0;
+}
+
+static bool send_changed(struct publish *p, struct txn *txn)
+{
+	const struct tell *t = &p->tell[(p->tell_first + p->told) % HOOK_CHANGES_MAX];
+	struct domain d;
+	struct error err;
+	/* Of one that was removed meanwhile nothing is said: it goes with the next. */
+	if (domain_get(txn, t->number, &d, &err) == 0 &&
+	    !send(p, PUBLISH_CHANGED, t->sequence, 0, d.name.text))
+		return false;
+	p->told++;
+	return true;
+}
+
+static void flush(struct publish *p)
+{
+	struct txn *txn;
+	struct error err;
+	p->full = false;
+	if (!p->hello_sent)
+		p->hello_sent = send(p, PUBLISH_HELLO, 0, 0, "");
+	if (!p->here)
+		return;
+	for (size_t i = 0; i < PUBLISH_JOBS && !p->full; i++)
+		if (p->job[i].number && !p->job[i].sent)
+			p->job[i].sent = send(p, PUBLISH_NAMES, p->job[i].sequence,
+					      p->job[i].files, p->job[i].name);
+	if (p->told == p->tell_count || p->full ||
+	    db_read_begin(p->fs->db, &txn, &err) < 0)
+		return;
+	while (p->told < p->tell_count && send_changed(p, txn))
+		continue;
+	db_read_end(txn);
+}
+
+static void on_done(struct publish *p, const struct publish_message *m)
+{
+	for (size_t i = 0; i < PUBLISH_JOBS; i++) {
+		struct job *job = &p->job[i];
+		if (!job->number || job->sequence != m->sequence)
+			continue;
+		if (m->result != 0)
+			log_info(p->fs->lg, job->name,
+				 "the names of %s could not be renamed: %s", job->name,
+				 strerror((int)m->result));
+		switch_late(p, &job, 1);
+		return;
+	}
+}
+
+static void on_hook(struct publish *p, const struct publish_message *m)
+{
+	while (p->told > 0 && p->tell[p->tell_first].sequence <= m->sequence) {
+		const struct tell *t = &p->tell[p->tell_first];
+		clear_later(p, t->number, t->serial);
+		p->tell_first = (p->tell_first + 1) % HOOK_CHANGES_MAX;
+		p->tell_count--;
+		p->told--;
+	}
+	if (p->walk_again && p->tell_count == 0) {
+		p->walking = true;
+		p->walk_from = 0;
+		p->walk_again = false;
+	}
+	p->hook_news = true;
+	p->hook_failed = m->result != 0;
+	snprintf(p->hook_text, sizeof(p->hook_text), "%.*s",
+		 (int)sizeof(p->hook_text) - 1, m->text);
+}
+
+static void on_message(struct publish *p, const struct publish_message *m)
+{
+	p->heard = true;
+	if (m->type == PUBLISH_HERE && m->epoch == 0) {
+		hello(p); /* a new one */
+		return;
+	}
+	if (m->epoch != p->epoch)
+		return;
+	p->away = false;
+	if (m->type == PUBLISH_HERE)
+		p->here = true;
+	else if (m->type == PUBLISH_DONE)
+		on_done(p, m);
+	else if (m->type == PUBLISH_HOOK)
+		on_hook(p, m);
+}
+
+static void hear(struct publish *p)
+{
+	struct publish_message m;
+	struct error err;
+	int r;
+	while ((r = publish_receive(p->link_fd, &m, &err)) > 0)
+		on_message(p, &m);
+	if (err.code)
+		log_warning(p->fs->lg, NULL, "from announce: %s", err.text);
+	if (r < 0)
+		p->closed = true;
+}
+
+short publish_events(const struct publish *p)
+{
+	return p->closed ? 0 : (short)(POLLIN | (p->full ? POLLOUT : 0));
+}
+
+int publish_next_ms(const struct publish *p)
+{
+	int64_t next_ms = -1, now_ms = fs_now_ms();
+	bool room = false;
+	for (size_t i = 0; i < PUBLISH_JOBS; i++) {
+		room |= p->job[i].number == 0;
+		if (!p->job[i].number)
+			continue;
+		int64_t left = p->job[i].late_ms - now_ms;
+		if (next_ms < 0 || left < next_ms)
+			next_ms = left < 0 ? 0 : left;
+	}
+	return room && has_rows(p) ? 0 : (int)next_ms;
+}
+
+static bool is_idle(struct publish *p)
+{
+	for (size_t i = 0; i < PUBLISH_JOBS; i++)
+		if (p->job[i].number)
+			return false;
+	return !has_rows(p);
+}
+
+void publish_run(struct publish *p, short revents)
+{
+	if (revents && !p->closed)
+		hear(p);
+	do_late(p);
+	begin_jobs(p);
+	if (!p->closed)
+		flush(p);
+	if (is_idle(p) || p->hook_news || p->done_count >= PUBLISH_DONE_MAX / 2)
+		publish_commit(p);
+	note_owing(p);
+}
+
+int publish_open(struct fs *fs, int link_fd, struct error *err)
+{
+	struct publish *p = calloc(1, sizeof(*p));
+	if (!p)
+		return error_set(err, ENOMEM, "no memory to publish");
+	p->fs = fs;
+	p->link_fd = link_fd;
+	p->closed = link_fd < 0;
+	pthread_mutex_init(&p->lock, NULL);
+	atomic_store(slots_announce_owes_ns(fs->slots), 0);
+	hello(p);
+	p->walking = true; /* what a dead worker left */
+	fs->publish = p;
+	return 0;
+}
+
+void publish_close(struct publish *p)
+{
+	if (!p)
+		return;
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
