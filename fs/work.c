@@ -147,6 +147,9 @@ bool work_holds(struct work *w, size_t small)
 }
 
 static void line_set(struct item *item, const struct domain *d, const char *format,
+		     va_list args) __attribute__((format(printf, 3, 0)));
+
+static void line_set(struct item *item, const struct domain *d, const char *format,
 		     va_list args)
 {
 	vsnprintf(item->line, sizeof(item->line), format, args);
