@@ -11,9 +11,9 @@
 #include <string.h>
 
 /* One READDIR or READDIRPLUS: entries are put into a buffer until it is full, and the
- * cookie of each is where the next call goes on. In the root a cookie is a domain's
- * number, so that a listing neither repeats nor loses what did not change while it was
- * read. */
+ * cookie of each is where the next call goes on. The first two are of "." and "..", the
+ * others' places are counted from there. In the root a place is a domain's number, so
+ * that a listing neither repeats nor loses what did not change while it was read. */
 struct listing {
 	fuse_req_t req;
 	struct fs *fs;
@@ -34,6 +34,8 @@ static bool more(struct listing *l, int rc)
 	return rc == 0;
 }
 
+#define DOTS 2
+
 static bool add(struct listing *l, const char *name, uint64_t id, off_t next)
 {
 	struct fuse_entry_param entry;
@@ -44,10 +46,10 @@ static bool add(struct listing *l, const char *name, uint64_t id, off_t next)
 		return true;
 	if (l->plus)
 		need = fuse_add_direntry_plus(l->req, l->buffer + l->used, room, name,
-					      &entry, next);
+					      &entry, DOTS + next);
 	else
 		need = fuse_add_direntry(l->req, l->buffer + l->used, room, name,
-					 &entry.attr, next);
+					 &entry.attr, DOTS + next);
 	if (need > room)
 		return false;
 	l->used += need;
@@ -173,6 +175,16 @@ static void list(struct listing *l, const struct node *n, off_t off)
 				return;
 }
 
+static void list_all(struct listing *l, fuse_ino_t ino, const struct node *n, off_t off)
+{
+	if (off < 1 && !add(l, ".", ino, 1 - DOTS))
+		return;
+	/* Its number is all that is shown of it. */
+	if (off < 2 && !add(l, "..", NODE_ROOT, 2 - DOTS))
+		return;
+	list(l, n, off < DOTS ? 0 : off - DOTS);
+}
+
 static void answer(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
 {
 	struct fs *fs = fs_of(req);
@@ -191,7 +203,7 @@ static void answer(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool 
 	if (db_read_begin(fs->db, &l.txn, &err) < 0) {
 		fs_refuse(req, &err);
 	} else {
-		list(&l, &n, off);
+		list_all(&l, ino, &n, off);
 		db_read_end(l.txn);
 		/* What was found first is listed, and the failure met by the next call. */
 		if (l.rc < 0 && l.used == 0)

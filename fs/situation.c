@@ -173,6 +173,47 @@ static const char *why_self_signed(const struct status_context *ctx,
 	return NULL;
 }
 
+static bool covers(const char *names, const char *name)
+{
+	char pattern[NAME_MAX_TEXT];
+
+	while (*names) {
+		size_t length = strcspn(names, " ");
+
+		if (length < sizeof(pattern)) {
+			memcpy(pattern, names, length);
+			pattern[length] = '\0';
+			if (strcmp(pattern, name) == 0 || name_matches(pattern, name))
+				return true;
+		}
+		names += length + (names[length] == ' ');
+	}
+	return false;
+}
+
+/* A custom certificate is served for aliases too, whatever it was made for. The list of
+ * names is cut where it is too long to be kept: then nothing is said. */
+static int read_uncovered(struct txn *txn, struct situation *s, struct error *err)
+{
+	struct name alias[DOMAIN_ALIASES_MAX];
+	const char *names = s->served.info.names;
+	size_t count;
+	int rc = 0;
+
+	if (!s->serves || s->served.source != SOURCE_CUSTOM ||
+	    strlen(names) + NAME_MAX_TEXT > sizeof(s->served.info.names))
+		return 0;
+	rc = domain_aliases(txn, s->domain.number, alias, &count, err);
+	for (size_t i = 0; rc == 0 && i < count && !s->uncovered[0]; i++)
+		if (!covers(names, alias[i].text))
+			snprintf(
+			    s->uncovered, sizeof(s->uncovered),
+			    "the custom certificate does not cover the alias %s: "
+			    "write one that does with cp, or remove the alias with rm",
+			    alias[i].text);
+	return rc;
+}
+
 static void judge_expired(struct situation *s)
 {
 	const char *error = s->domain.last_error;
@@ -223,6 +264,8 @@ static void judge(const struct status_context *ctx, struct situation *s)
 		say_do(s, SITUATION_ATTENTION, d->last_error, true);
 	else if (why)
 		say_do(s, SITUATION_ATTENTION, why, false);
+	else if (s->uncovered[0])
+		say_do(s, SITUATION_ATTENTION, s->uncovered, false);
 	else if (s->served.source == SOURCE_CUSTOM &&
 		 left_s <
 		     (CUSTOM_AHEAD_S < lifetime_s / 3 ? CUSTOM_AHEAD_S : lifetime_s / 3))
@@ -273,6 +316,9 @@ static int foresee(const struct status_context *ctx, struct txn *txn, struct sit
 		s->renew_s = engine_renew_at_s(ctx->cfg, &s->served);
 	if (!s->serves)
 		say_next(s, 0, "nothing");
+	else if (s->served.source == SOURCE_CUSTOM && d->remove_custom_s)
+		say_next(s, d->remove_custom_s,
+			 "the custom certificate is taken away, since it was unlinked");
 	else if (s->served.source == SOURCE_CUSTOM)
 		say_next(s, s->served.info.not_after_s, "the custom certificate ends");
 	else if (d->failures > 0 && d->next_try_s > ctx->now_s)
@@ -303,6 +349,8 @@ int situation_read(const struct status_context *ctx, struct txn *txn,
 		rc = read_order(txn, s, err);
 	if (rc == 0)
 		rc = read_waiting(txn, s, ctx->now_s, err);
+	if (rc == 0)
+		rc = read_uncovered(txn, s, err);
 	if (rc)
 		return rc;
 	clean_all(s);

@@ -43,6 +43,7 @@ struct situation {
 	bool waits[FILE_KINDS];
 	int64_t waits_until_s;
 	/* "privkey.pem was written and waits for its certificate…", or "" */
+	char uncovered[400]; /* "": the certificate that is served covers all aliases */
 	char waiting[400];
 
 	enum situation_state state;

@@ -207,7 +207,10 @@ static const struct layout layout_of[FILE_KINDS] = {
 static int file_derive(const struct pair *p, enum file_kind kind, struct secret **out,
 		       struct error *err)
 {
-	const struct layout *l = &layout_of[kind];
+	/* nginx and others fail to start with a file that holds no certificate: where
+	 * there are no intermediates, the leaf stands in for them. */
+	const struct layout *l =
+	    &layout_of[kind == FILE_CHAIN && p->chain_size == 0 ? FILE_CERT : kind];
 	struct secret *content;
 	size_t room = 0;
 	int rc = 0;

@@ -95,7 +95,9 @@ static int find_leaf(struct bag *bag, EVP_PKEY *pkey, struct error *err)
 	return error_set(
 	    err, EKEYREJECTED,
 	    "there are only certificates of CAs in it: the server's own certificate "
-	    "is wanted");
+	    "is wanted (`openssl req -x509` makes one of a CA, unless it is given "
+	    "-addext "
+	    "basicConstraints=critical,CA:FALSE)");
 }
 
 static void describe_time(int64_t when_s, char *out, size_t room)

@@ -147,7 +147,7 @@ static void files_are_derived_and_their_sizes_are_exact(void **state)
 static int no_chain(struct txn *txn, void *arg, struct error *err)
 {
 	uint32_t number = install(txn, "a.example.com", err);
-	struct secret *content = NULL;
+	struct secret *content = NULL, *cert = NULL;
 	struct generation g;
 	uint32_t gen =
 	    add(txn, number, "a.example.com", SOURCE_CUSTOM, NOW, 90, KEEP, err);
@@ -155,15 +155,19 @@ static int no_chain(struct txn *txn, void *arg, struct error *err)
 	(void)arg;
 	assert_ok(generation_get(txn, number, gen, &g, err), err);
 	assert_true(g.chain_empty);
-	assert_int_equal(g.size[FILE_CHAIN], 0);
-	assert_ok(generation_read(txn, number, gen, FILE_CHAIN, &content, err), err);
-	assert_int_equal(secret_size(content), 0);
-	secret_free(content);
+	assert_int_equal(g.size[FILE_CHAIN], g.size[FILE_CERT]);
 	assert_int_equal(g.size[FILE_CERT], g.size[FILE_FULLCHAIN]);
+	assert_ok(generation_read(txn, number, gen, FILE_CERT, &cert, err), err);
+	assert_ok(generation_read(txn, number, gen, FILE_CHAIN, &content, err), err);
+	assert_int_equal(secret_size(content), g.size[FILE_CHAIN]);
+	assert_memory_equal(secret_data(content), secret_data(cert),
+			    secret_size(content));
+	secret_free(content);
+	secret_free(cert);
 	return 0;
 }
 
-static void chain_of_nothing_is_an_empty_file(void **state)
+static void leaf_stands_in_for_a_chain_of_nothing(void **state)
 {
 	in_update(*state, no_chain, NULL);
 }
@@ -787,7 +791,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    store_test(files_are_derived_and_their_sizes_are_exact),
-	    store_test(chain_of_nothing_is_an_empty_file),
+	    store_test(leaf_stands_in_for_a_chain_of_nothing),
 	    store_test(what_was_written_is_read_back_byte_for_byte),
 	    store_test(chain_is_stored_once_and_goes_with_its_last_generation),
 	    store_test(prune_never_removes_a_named_generation),
