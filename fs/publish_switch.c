@@ -153,18 +153,18 @@ static bool is_announce(struct fs *fs, pid_t pid)
 	return pid > 0 && pid == atomic_load(slots_announce_pid(fs->slots));
 }
 
-static bool shown_of(struct publish *p, uint32_t number, struct shown *shown)
+/* All 0 when no publish of the domain is under way. */
+static struct shown shown_of(struct publish *p, uint32_t number)
 {
-	bool found = false;
+	struct shown shown = {.number = 0};
 	if (atomic_load(&p->shown_count) == 0)
-		return false;
+		return shown;
 	pthread_mutex_lock(&p->lock);
-	for (unsigned i = 0; i < p->shown_count && !found; i++) {
-		found = p->shown[i].number == number;
-		*shown = p->shown[i];
-	}
+	for (unsigned i = 0; i < p->shown_count; i++)
+		if (p->shown[i].number == number)
+			shown = p->shown[i];
 	pthread_mutex_unlock(&p->lock);
-	return found;
+	return shown;
 }
 
 static bool is_placeholder(const char *name)
@@ -181,13 +181,13 @@ static enum file_kind placeholder_of(const char *name)
 bool publish_finds(struct fs *fs, pid_t pid, const struct node *dir, struct txn *txn,
 		   const char *name, uint64_t *id, int *r, struct error *err)
 {
-	struct shown shown;
 	struct generation g;
 	enum file_kind next = placeholder_of(name), kind = file_kind_of(name);
 	if (dir->kind != NODE_DIR || dir->number == 0 || !is_announce(fs, pid) ||
 	    (!is_placeholder(name) && kind == FILE_KINDS))
 		return false;
-	bool under_way = shown_of(fs->publish, dir->number, &shown);
+	const struct shown shown = shown_of(fs->publish, dir->number);
+	bool under_way = shown.number != 0;
 	if (!is_placeholder(name)) {
 		if (!under_way)
 			return false;
@@ -209,9 +209,8 @@ void publish_shorten(struct fs *fs, const struct node *dir,
 		     struct fuse_entry_param *entry)
 {
 	struct node n;
-	struct shown shown;
 	if (node_of(entry->ino, &n) && n.kind == NODE_FILE &&
-	    (n.alias || shown_of(fs->publish, dir->number, &shown)))
+	    (n.alias || shown_of(fs->publish, dir->number).number))
 		entry->entry_timeout = 0;
 }
 
@@ -262,7 +261,6 @@ bool publish_rename(fuse_req_t req, uint32_t number, const char *name,
 		    const char *new_name)
 {
 	struct fs *fs = fs_of(req);
-	struct shown shown;
 	enum file_kind kind = placeholder_of(name);
 	if (!is_announce(fs, fuse_req_ctx(req)->pid))
 		return false;
@@ -271,7 +269,7 @@ bool publish_rename(fuse_req_t req, uint32_t number, const char *name,
 		return true;
 	}
 	/* All but the first one change nothing in the store. */
-	if (shown_of(fs->publish, number, &shown) && shown.switched) {
+	if (shown_of(fs->publish, number).switched) {
 		fuse_reply_err(req, 0);
 		return true;
 	}

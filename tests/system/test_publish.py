@@ -279,7 +279,7 @@ def test_announce_that_never_goes_on_is_replaced(certfs, authority):
     daemon.expect("the announce worker was killed by signal 9 ")
     os.kill(stopped, signal.SIGSTOP)
     serves(daemon, rotate(daemon, authority))
-    wait_for(lambda: daemon.worker("announce") != stopped, "another announce")
+    wait_for(lambda: daemon.times_served("announce") > 1, "another announce")
     with Watch(daemon.path(NAME)) as watch:
         rotate(daemon, authority)
         watch.wait_for("MOVED_TO", "cert.pem")
