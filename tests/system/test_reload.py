@@ -116,8 +116,8 @@ def test_supervisor_after_exec_goes_on_as_before(movable):
     mode = os.stat(os.path.dirname(movable.mountpoint)).st_mode
     movable.replace()
     assert reload(movable).returncode == 0
-    movable.kill_worker("fs")
-    movable.kill_worker("net")
+    for role in ("fs", "net", "announce"):
+        movable.kill_worker(role)
     assert movable.read(NAME, "cert.pem")
     workers = movable.children().values()
     assert movable.stop() == 0

@@ -59,9 +59,12 @@ class Service:
         return int(self.show("MainPID"))
 
     def workers(self):
-        pids = self.machine.run("ps", "-o", "pid=", "--ppid", str(self.main())).stdout
-        assert pids, "there are workers"
-        return set(pids.split())
+        """Those that a reload waits for."""
+        out = self.machine.run("ps", "-o", "pid=,args=", "--ppid", str(self.main())).stdout
+        pids = {line.split()[0] for line in out.splitlines()
+                if line.split()[2:] in (["fs"], ["net"])}
+        assert len(pids) == 2, out
+        return pids
 
     def program(self):
         return self.machine.run("readlink", f"/proc/{self.main()}/exe").stdout.strip()

@@ -92,7 +92,8 @@ static void the_last_reload_is_told(void **state)
 	struct world *w = *state;
 	struct slots *worker;
 	struct error err;
-	struct slots_reload told = {.begun = 3, .ended = 2, .supervisor = 77, .code = EINVAL};
+	struct slots_reload told = {
+	    .begun = 3, .ended = 2, .supervisor = 77, .code = EINVAL};
 	struct slots_reload got;
 	slots_reload(w->slots, &got);
 	assert_int_equal(got.begun, 0);
