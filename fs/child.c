@@ -5,7 +5,9 @@
 #include "fs/announce.h"
 #include "fs/confine.h"
 #include "fs/exit_status.h"
+#include "fs/handover.h"
 #include "fs/landlock.h"
+#include "fs/slots.h"
 #include "fs/spawn.h"
 #include "fs/worker.h"
 
@@ -30,6 +32,15 @@ struct child {
 	bool serves;
 };
 
+static int tell_ready(struct error *err)
+{
+	const uint64_t one = 1;
+	if (write(CHILD_FD_READY, &one, sizeof(one)) != (ssize_t)sizeof(one))
+		return error_set(err, errno, "cannot tell the supervisor: %s",
+				 strerror(errno));
+	return 0;
+}
+
 /* worker_run() and net_run() call it once they have opened what they need. */
 static int confine(void *ctx, struct error *err)
 {
@@ -37,12 +48,9 @@ static int confine(void *ctx, struct error *err)
 	int rc = confine_rest(c->role, c->store_fd, c->cfg->roots_file, &c->lg, err);
 	if (rc < 0 || c->role == CONFINE_FS)
 		return rc;
-	const uint64_t one = 1;
-	if (write(CHILD_FD_READY, &one, sizeof(one)) != (ssize_t)sizeof(one))
-		return error_set(err, errno, "cannot tell the supervisor: %s",
-				 strerror(errno));
-	c->serves = true;
-	return 0;
+	rc = tell_ready(err);
+	c->serves = rc == 0;
+	return rc;
 }
 
 /* It may have died before we asked to die with it. */
@@ -174,29 +182,51 @@ static int run_announce(struct child *c, struct error *err)
 	return announce_run(&options, err);
 }
 
+static int run_probe(struct child *c, struct error *err)
+{
+	struct confine_ids ids;
+	struct handover h;
+	struct slots *slots = NULL;
+	int rc = confine_lookup(c->cfg->fs_user, &ids, err);
+	if (rc == 0)
+		rc = confine_lookup(c->cfg->net_user, &ids, err);
+	if (rc == 0)
+		rc = handover_read(CHILD_FD_HANDOVER, &h, err);
+	if (rc == 0)
+		rc = slots_map(&slots, CHILD_FD_SLOTS, err);
+	if (rc < 0)
+		return rc;
+	slots_unmap(slots);
+	return tell_ready(err);
+}
+
+static const struct {
+	const char *kind, *title;
+	int (*run)(struct child *c, struct error *err);
+} kinds[] = {{"fs", "certfs: fs", run_fs},
+	     {"net", "certfs: net", run_net},
+	     {"announce", "certfs: announce", run_announce},
+	     {"probe", "certfs: probe", run_probe}};
+
 static int run(struct child *c, const char *kind, struct error *err)
 {
 	const char *path = getenv("CERTFS_CONF");
-	bool fs = strcmp(kind, "fs") == 0, announce = strcmp(kind, "announce") == 0;
-	if (!fs && !announce && strcmp(kind, "net") != 0)
+	size_t which = 0, count = sizeof(kinds) / sizeof(kinds[0]);
+	while (which < count && strcmp(kinds[which].kind, kind) != 0)
+		which++;
+	if (which == count)
 		return error_set(err, EINVAL, "CERTFS_CHILD=%s: there is no such worker",
 				 kind);
 	/* 15 bytes are kept of it. */
-	prctl(PR_SET_NAME,
-	      fs         ? "certfs: fs"
-	      : announce ? "certfs: announce"
-			 : "certfs: net",
-	      0, 0, 0);
+	prctl(PR_SET_NAME, kinds[which].title, 0, 0, 0);
 	int rc = config_load(path && *path ? path : NULL, &c->cfg, err);
 	if (rc < 0)
 		return rc;
-	if (announce)
-		return run_announce(c, err);
 	/* While openssl.cnf can still be read. */
 	if (OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL) != 1)
 		return error_set(err, EINVAL,
 				 "OpenSSL can't be initialised: see openssl.cnf");
-	return fs ? run_fs(c, err) : run_net(c, err);
+	return kinds[which].run(c, err);
 }
 
 bool child_main(int *exit_status)

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "fs/command.h"
 #include "fs/exit_status.h"
+#include "fs/handover.h"
 #include "fs/spawn.h"
 #include "fs/supervisor.h"
 
@@ -23,6 +24,14 @@ struct arguments {
 	const char *mountpoint;
 	bool foreground;
 	bool fake; /* mount(8)'s -f: all but the mount */
+};
+
+/* What serve() makes supervisor_options of. */
+struct place {
+	const struct config *cfg;
+	const char *mountpoint, *binary;
+	char *const *argv;
+	const struct handover *handover;
 };
 
 /* What mount(8) and fstab put there, and what is so anyhow. */
@@ -167,16 +176,17 @@ static void leave_terminal(void)
 	redirect_log();
 }
 
-static int serve(const struct config *cfg, const char *mountpoint, const char *binary,
-		 int ready_fd, struct error *err)
+static int serve(const struct place *at, int ready_fd, struct error *err)
 {
 	struct log lg;
-	log_init(&lg, "supervisor", cfg->log_level);
-	const struct supervisor_options options = {.cfg = cfg,
+	log_init(&lg, "supervisor", at->cfg->log_level);
+	const struct supervisor_options options = {.cfg = at->cfg,
 						   .lg = &lg,
-						   .mountpoint = mountpoint,
-						   .binary = binary,
-						   .ready_fd = ready_fd};
+						   .mountpoint = at->mountpoint,
+						   .binary = at->binary,
+						   .argv = at->argv,
+						   .ready_fd = ready_fd,
+						   .handover = at->handover};
 	if (chdir("/") != 0)
 		return error_set(err, errno, "chdir: %s", strerror(errno));
 	int rc = supervisor_run(&options, err);
@@ -210,8 +220,7 @@ static int wait_for_daemon(int fd, const char *mountpoint, struct error *err)
 }
 
 /* In both processes; `*daemon` is true in the one that served. */
-static int daemonize(const struct config *cfg, const char *mountpoint, const char *binary,
-		     bool *daemon, struct error *err)
+static int daemonize(const struct place *at, bool *daemon, struct error *err)
 {
 	int ready[2];
 	struct stat st;
@@ -228,19 +237,67 @@ static int daemonize(const struct config *cfg, const char *mountpoint, const cha
 		*daemon = true;
 		close(ready[0]);
 		leave_terminal();
-		int rc = serve(cfg, mountpoint, binary, ready[1], err);
+		int rc = serve(at, ready[1], err);
 		if (rc < 0)
 			reason_write(ready[1], err);
 		close(ready[1]);
 		return rc;
 	}
 	close(ready[1]);
-	int rc = wait_for_daemon(ready[0], mountpoint, err);
+	int rc = wait_for_daemon(ready[0], at->mountpoint, err);
 	close(ready[0]);
-	if (rc == 0 && stat(mountpoint, &st) != 0)
-		return error_set(err, errno, "%s does not answer: %s", mountpoint,
+	if (rc == 0 && stat(at->mountpoint, &st) != 0)
+		return error_set(err, errno, "%s does not answer: %s", at->mountpoint,
 				 strerror(errno));
 	return rc;
+}
+
+/* With the "mount" that main() took away from before it. */
+static char *const *full_argv(char **argv)
+{
+	return strcmp(argv[0], "mount") == 0 ? argv - 1 : argv;
+}
+
+/* The reload has just read the very same file; should it have become wrong since, the
+ * supervisor's own few settings are the defaults until the next one. */
+static int load_again(const char *conf, struct config **cfg, struct error *err)
+{
+	struct error why;
+	if (config_load(*conf ? conf : NULL, cfg, &why) == 0)
+		return 0;
+	int rc = config_defaults(cfg, err);
+	if (rc < 0 || *conf == '\0')
+		return rc;
+	(*cfg)->path = strdup(conf);
+	return (*cfg)->path ? 0 : error_set(err, ENOMEM, "out of memory");
+}
+
+bool command_resume(char **argv, int *status)
+{
+	struct error err = {0};
+	struct config *cfg = NULL;
+	struct handover h;
+	const char *text = getenv(HANDOVER_ENV);
+	char *end = NULL;
+	long pid = text ? strtol(text, &end, 10) : 0;
+	if (!text || pid != (long)getpid() || *end != ':')
+		return false;
+	int fd = (int)strtol(end + 1, NULL, 10);
+	unsetenv(HANDOVER_ENV);
+	int rc = handover_read(fd, &h, &err);
+	close(fd);
+	if (rc == 0)
+		rc = load_again(h.conf, &cfg, &err);
+	const struct place at = {.cfg = cfg,
+				 .mountpoint = h.mountpoint,
+				 .binary = h.binary,
+				 .argv = argv,
+				 .handover = &h};
+	if (rc == 0)
+		rc = serve(&at, -1, &err);
+	config_free(cfg);
+	*status = rc < 0 ? complain(&err) : EX_OK;
+	return true;
 }
 
 int command_mount(int argc, char **argv)
@@ -250,6 +307,8 @@ int command_mount(int argc, char **argv)
 	struct config *cfg = NULL;
 	bool daemon = false;
 	char mountpoint[PATH_MAX], binary[PATH_MAX], conf[PATH_MAX];
+	struct place at = {
+	    .mountpoint = mountpoint, .binary = binary, .argv = full_argv(argv)};
 	int status = parse(&a, argc, argv);
 	if (status != EX_OK)
 		return status;
@@ -268,9 +327,9 @@ int command_mount(int argc, char **argv)
 		complain(&err);
 		return EX_CONFIG;
 	}
+	at.cfg = cfg;
 	if (rc == 0 && !a.fake)
-		rc = a.foreground ? serve(cfg, mountpoint, binary, -1, &err)
-				  : daemonize(cfg, mountpoint, binary, &daemon, &err);
+		rc = a.foreground ? serve(&at, -1, &err) : daemonize(&at, &daemon, &err);
 	config_free(cfg);
 	if (daemon)
 		return exit_status_of(-rc);

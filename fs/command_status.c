@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "fs/command.h"
 
+#include "fs/mounted.h"
 #include "fs/status_table.h"
 #include "store/error.h"
 
@@ -33,87 +34,6 @@ struct request {
 	int domains;
 };
 
-static int read_all(int fd, char **text, size_t *size)
-{
-	char piece[16384];
-	ssize_t got;
-	bool failed;
-	int rc = 0;
-	FILE *out = open_memstream(text, size);
-
-	if (!out)
-		return -ENOMEM;
-	/* The size that stat(2) gives may be that of an older page. */
-	while ((got = read(fd, piece, sizeof(piece))) != 0) {
-		if (got > 0) {
-			fwrite(piece, 1, (size_t)got, out);
-		} else if (errno != EINTR) {
-			rc = -errno;
-			break;
-		}
-	}
-	failed = ferror(out) != 0;
-	if ((fclose(out) != 0 || failed) && rc == 0)
-		rc = -ENOMEM;
-	if (rc) {
-		free(*text);
-		*text = NULL;
-	}
-	return rc;
-}
-
-static int read_file(const char *path, char **text, size_t *size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int rc;
-
-	if (fd < 0)
-		return -errno;
-	rc = read_all(fd, text, size);
-	close(fd);
-	return rc;
-}
-
-/* The exit status for what kept `path` from being read. */
-static int explain(const struct request *req, const char *domain, const char *path,
-		   int rc)
-{
-	switch (-rc) {
-	case ENOENT:
-	case ENOTDIR:
-		if (domain) {
-			fprintf(stderr,
-				"certfs: there is no %s in %s: `mkdir %s/%s` makes it "
-				"and orders its certificate\n",
-				domain, req->mountpoint, req->mountpoint, domain);
-			return EX_NOINPUT;
-		}
-		fprintf(stderr,
-			"certfs: no certfs is mounted at %s: mount it with `certfs mount "
-			"%s`, or name the place with -m\n",
-			req->mountpoint, req->mountpoint);
-		return EX_UNAVAILABLE;
-	case ENOTCONN:
-		fprintf(
-		    stderr,
-		    "certfs: the certfs that was mounted at %s has died: `certfs mount "
-		    "%s` starts it anew\n",
-		    req->mountpoint, req->mountpoint);
-		return EX_UNAVAILABLE;
-	case EACCES:
-	case EPERM:
-		fprintf(stderr, "certfs: %s may not be read by this user: try as root\n",
-			path);
-		return EX_NOPERM;
-	case ENOMEM:
-		fprintf(stderr, "certfs: no memory for %s\n", path);
-		return EX_OSERR;
-	default:
-		fprintf(stderr, "certfs: %s can't be read: %s\n", path, strerror(-rc));
-		return EX_UNAVAILABLE;
-	}
-}
-
 /* A domain is a folder of the mount; nothing else can be reached by its name. */
 static bool plain_name(const char *domain)
 {
@@ -122,16 +42,9 @@ static bool plain_name(const char *domain)
 
 static int fetch(const struct request *req, const char *domain, char **text, size_t *size)
 {
-	char path[PATH_MAX];
-	int length;
-	int rc;
-
 	if (domain && !plain_name(domain))
-		return explain(req, domain, domain, -ENOENT);
-	length = snprintf(path, sizeof(path), "%s/%s/status.json", req->mountpoint,
-			  domain ? domain : ".certfs");
-	rc = length >= (int)sizeof(path) ? -ENAMETOOLONG : read_file(path, text, size);
-	return rc ? explain(req, domain, path, rc) : EX_OK;
+		return mounted_explain(req->mountpoint, domain, domain, -ENOENT);
+	return mounted_status(req->mountpoint, domain, text, size);
 }
 
 static int parse(const char *text, size_t size, const char *what, json_t **json)

@@ -137,6 +137,28 @@ static json_t *hook_json(struct txn *txn)
 			 f.text);
 }
 
+static json_t *reload_json(const struct slots_reload *reload)
+{
+	char error[ERROR_TEXT_MAX];
+	snprintf(error, sizeof(error), "%s", reload->error);
+	text_clean(error);
+	return json_pack("{s:I, s:I, s:o, s:i, s:s?}", "begun", (json_int_t)reload->begun,
+			 "count", (json_int_t)reload->ended, "at",
+			 situation_time_json(reload->at_s), "code", (int)reload->code,
+			 "error", reload->code ? error : NULL);
+}
+
+/* What `certfs reload` asks for. */
+static json_t *supervisor_json(const struct status_context *ctx)
+{
+	struct slots_reload reload;
+	if (!ctx->slots)
+		return json_null();
+	slots_reload(ctx->slots, &reload);
+	return json_pack("{s:i, s:o}", "pid", (int)reload.supervisor, "reload",
+			 reload_json(&reload));
+}
+
 static int write_status(FILE *out, const struct status_context *ctx, struct txn *txn,
 			struct error *err)
 {
@@ -148,8 +170,9 @@ static int write_status(FILE *out, const struct status_context *ctx, struct txn 
 
 	if (rc)
 		goto out;
-	root = json_pack("{s:s, s:o, s:I, s:o, s:o, s:I, s:o}", "version", CERTFS_VERSION,
-			 "now", situation_time_json(ctx->now_s), "domains",
+	root = json_pack("{s:s, s:o, s:o, s:I, s:o, s:o, s:I, s:o}", "version",
+			 CERTFS_VERSION, "now", situation_time_json(ctx->now_s),
+			 "supervisor", supervisor_json(ctx), "domains",
 			 (json_int_t)c.total, "by_state", counts_json(&c, true),
 			 "by_source", counts_json(&c, false), "orders_in_flight",
 			 (json_int_t)db_entries(txn, DB_ORDERS), "hook", hook_json(txn));

@@ -109,7 +109,8 @@ int listen_open(struct listeners *l, const struct config_list *addresses,
 {
 	l->count = 0;
 	take_inherited(l);
-	if (l->count > 0)
+	l->inherited = l->count > 0;
+	if (l->inherited)
 		return 0;
 	int rc = 0;
 	for (size_t i = 0; i < addresses->count && rc == 0; i++)

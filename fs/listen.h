@@ -2,7 +2,8 @@
 /* Copyright (C) 2026 The certfs authors */
 /* listen: the http-01 listener's sockets, bound while root is there.
  *
- * Sockets that systemd passes (sd_listen_fds(3)) stand for those of the configuration.
+ * Sockets that systemd passes (sd_listen_fds(3)) stand for those of the configuration:
+ * those of a socket unit, and those that a supervisor which was killed had bound (kept.h).
  * "0.0.0.0:80" and "[::]:80" go side by side: an IPv6 socket takes IPv6 only. */
 #ifndef CERTFS_FS_LISTEN_H
 #define CERTFS_FS_LISTEN_H
@@ -11,11 +12,13 @@
 #include "store/error.h"
 #include "store/log.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct listeners {
 	int fd[CONFIG_LIST_MAX];
 	size_t count;
+	bool inherited;
 };
 
 /* "ADDRESS:PORT" with an IPv6 address in brackets; "none" binds nothing. EINVAL: no

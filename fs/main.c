@@ -10,6 +10,7 @@
 static const char usage[] =
     "usage: certfs mount [-f] [-c FILE] [-o OPTIONS] MOUNTPOINT\n"
     "       certfs status [-m MOUNTPOINT] [--json] [DOMAIN...]\n"
+    "       certfs reload [MOUNTPOINT]\n"
     "       certfs version\n"
     "\n"
     "A filesystem whose directories hold a valid certificate and its key. Once it is\n"
@@ -31,6 +32,8 @@ int main(int argc, char **argv)
 	int status;
 	if (child_main(&status))
 		return status;
+	if (command_resume(argv, &status))
+		return status;
 
 	/* mount(8) runs mount.fuse.certfs, a symlink to this program. */
 	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
@@ -42,6 +45,8 @@ int main(int argc, char **argv)
 		return command_mount(argc - 1, argv + 1);
 	if (strcmp(command, "status") == 0)
 		return command_status(argc - 1, argv + 1);
+	if (strcmp(command, "reload") == 0)
+		return command_reload(argc - 1, argv + 1);
 	if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
 		return version();
 	if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 ||

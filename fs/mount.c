@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define MOUNT_TYPE   "fuse.certfs"
@@ -35,7 +36,8 @@ static bool certfs_is_at(const char *point)
 	return is;
 }
 
-/* The attributes of the root are cached: only a request tells whether anybody is there. */
+/* The attributes of the root are cached: only a request tells whether anybody is there.
+ */
 static bool is_dead(const char *point)
 {
 	struct statx st;
@@ -123,6 +125,16 @@ static int fuse_open(struct mount *m, struct error *err)
 	return error_set(err, errno, "cannot open /dev/fuse: %s", strerror(errno));
 }
 
+/* Without a request: nobody may be there to answer it. */
+static int mounted_device(const char *point, dev_t *device, struct error *err)
+{
+	struct statx st;
+	if (statx(AT_FDCWD, point, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW, 0, &st) != 0)
+		return error_set(err, errno, "%s: %s", point, strerror(errno));
+	*device = makedev(st.stx_dev_major, st.stx_dev_minor);
+	return 0;
+}
+
 static int mount_folder(struct mount *m, struct error *err)
 {
 	char data[128];
@@ -140,7 +152,7 @@ static int mount_folder(struct mount *m, struct error *err)
 		    err, errno, "cannot mount at %s: %s%s", m->point, strerror(errno),
 		    errno == EPERM ? " (in a container: it needs CAP_SYS_ADMIN)" : "");
 	m->mounted = true;
-	return 0;
+	return mounted_device(m->point, &m->device, err);
 }
 
 static int read_init(struct mount *m, struct slots *slots, struct error *err)
@@ -195,6 +207,24 @@ int mount_open(struct mount *m, struct slots *slots, struct error *err)
 	return rc;
 }
 
+bool mount_is_at(const struct mount *m)
+{
+	struct error ignored;
+	dev_t device = 0;
+	return certfs_is_at(m->point) &&
+	       mounted_device(m->point, &device, &ignored) == 0 && device == m->device;
+}
+
+int mount_adopt(const struct mount *m, struct error *err)
+{
+	struct pollfd connection = {.fd = m->fuse_fd};
+	if (poll(&connection, 1, 0) < 0 || connection.revents != 0)
+		return error_set(err, ENOTCONN, "the mount at %s is dead", m->point);
+	if (!mount_is_at(m))
+		return error_set(err, ENOENT, "the mount at %s is another one", m->point);
+	return 0;
+}
+
 int mount_ended(struct mount *m, struct error *err)
 {
 	/* The connection is over, so that this can't wait for a server. Anything but a
@@ -222,6 +252,16 @@ static void unmount(struct mount *m)
 		  m->point, strerror(errno), m->point);
 }
 
+static void restore_mode(struct mount *m)
+{
+	if (m->folder_fd < 0)
+		m->folder_fd =
+		    open(m->point, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (m->folder_fd < 0 || fchmod(m->folder_fd, m->mode) != 0)
+		log_warning(m->lg, NULL, "cannot put the mode of %s back to %04o: %s",
+			    m->point, (unsigned int)m->mode, strerror(errno));
+}
+
 void mount_close(struct mount *m)
 {
 	if (m->mounted)
@@ -230,11 +270,18 @@ void mount_close(struct mount *m)
 	if (m->fuse_fd >= 0)
 		close(m->fuse_fd);
 	m->fuse_fd = -1;
-	if (m->mode_changed && fchmod(m->folder_fd, m->mode) != 0)
-		log_warning(m->lg, NULL, "cannot put the mode of %s back to %04o: %s",
-			    m->point, (unsigned int)m->mode, strerror(errno));
+	/* What can be opened by its path is the folder beneath only when nothing is above
+	 * it. */
+	if (m->mode_changed && (m->folder_fd >= 0 || !certfs_is_at(m->point)))
+		restore_mode(m);
 	m->mode_changed = false;
 	if (m->folder_fd >= 0)
 		close(m->folder_fd);
 	m->folder_fd = -1;
+}
+
+void mount_leave(struct mount *m)
+{
+	m->mounted = m->mode_changed = false;
+	mount_close(m);
 }

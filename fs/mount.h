@@ -23,8 +23,9 @@ struct mount {
 	const struct log *lg;
 	const char *point;
 	int fuse_fd;   /* O_NONBLOCK; -1 before and after */
-	int folder_fd; /* the folder beneath */
+	int folder_fd; /* the folder beneath; -1 when the mount was taken over */
 	mode_t mode;   /* that it had */
+	dev_t device;  /* st_dev of the mount */
 	bool mode_changed;
 	bool mounted;
 };
@@ -37,6 +38,13 @@ int mount_check(struct mount *m, const char *point, const struct log *lg,
 /* After mount_check(). */
 int mount_open(struct mount *m, struct slots *slots, struct error *err);
 
+/* Instead of the two: the mount that another supervisor made. `m` holds what that one
+ * knew (point, fuse_fd, device, mode, mode_changed). ENOTCONN: the connection is over;
+ * ENOENT: it isn't what is mounted at `point`. */
+int mount_adopt(const struct mount *m, struct error *err);
+/* Whether it is what is mounted at its place, dead or alive. Asks nobody. */
+bool mount_is_at(const struct mount *m);
+
 /* Whether the connection is over (`revents` of fuse_fd: POLLERR). ECONNABORTED when the
  * mount is still there, dead; 0 when someone unmounted it. */
 int mount_ended(struct mount *m, struct error *err);
@@ -44,5 +52,7 @@ int mount_ended(struct mount *m, struct error *err);
 /* Callable at any time, twice too. Files that are still open go on failing with ENOTCONN.
  */
 void mount_close(struct mount *m);
+/* Forgets the mount, which stands as long as somebody else holds the connection. */
+void mount_leave(struct mount *m);
 
 #endif

@@ -38,7 +38,8 @@ struct slots_head {
 	_Atomic uint64_t starts[SLOTS_WORKERS];
 	_Atomic uint64_t announce_owes_ns;
 	_Atomic int32_t announce_pid;
-	uint32_t reserved;
+	_Atomic uint32_t reload_current; /* which of the two holds */
+	struct slots_reload reload[2];
 	struct slot_state state[SLOTS_ALL]; /* 0: the big one */
 };
 
@@ -318,4 +319,23 @@ _Atomic int32_t *slots_announce_pid(struct slots *s)
 _Atomic uint64_t *slots_announce_owes_ns(struct slots *s)
 {
 	return &s->head->announce_owes_ns;
+}
+
+/* The one that holds is never written to: a supervisor that dies in between leaves
+ * nothing half told. */
+void slots_set_reload(struct slots *s, const struct slots_reload *reload)
+{
+	uint32_t next = (atomic_load(&s->head->reload_current) + 1) % 2;
+	s->head->reload[next] = *reload;
+	atomic_store(&s->head->reload_current, next);
+}
+
+void slots_reload(const struct slots *s, struct slots_reload *reload)
+{
+	uint32_t at, tries = 0;
+	do {
+		at = atomic_load(&s->head->reload_current);
+		*reload = s->head->reload[at % 2];
+	} while (atomic_load(&s->head->reload_current) != at && ++tries < 3);
+	reload->error[sizeof(reload->error) - 1] = '\0';
 }

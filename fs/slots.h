@@ -21,7 +21,7 @@
  * work for a second or more, so that a storm of kills blames nobody by chance.
  *
  * Also here: the kernel's FUSE_INIT, which every new worker is fed, who reads what
- * (pairs.h), and counters that survive workers. */
+ * (pairs.h), and what survives workers: counters, and how the last reload went. */
 #ifndef CERTFS_FS_SLOTS_H
 #define CERTFS_FS_SLOTS_H
 
@@ -32,7 +32,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SLOTS_VERSION   3
+#define SLOTS_VERSION   4
 #define SLOT_MAX_WRITE  (128 * 1024)
 #define SLOT_BIG_SIZE   (SLOT_MAX_WRITE + 4096)
 #define SLOT_SMALL_SIZE 8192
@@ -90,6 +90,17 @@ void slots_blame(struct slots *s, bool killed_from_outside);
 
 /* SLOTS_PAIRS bytes for pairs.h, all 0 at first. */
 void *slots_pairs(struct slots *s);
+
+/* Reloads, numbered from 1. The supervisor tells, .certfs/status.json shows. */
+struct slots_reload {
+	uint64_t begun, ended;      /* the number of the last that did; 0: none */
+	int64_t at_s;               /* when it ended */
+	int32_t code;               /* a positive errno, 0: it did what it should */
+	int32_t supervisor;         /* its pid */
+	char error[ERROR_TEXT_MAX]; /* why it did not */
+};
+void slots_set_reload(struct slots *s, const struct slots_reload *reload);
+void slots_reload(const struct slots *s, struct slots_reload *reload);
 
 /* Requests seen by opcode, and workers started, for metrics. */
 _Atomic uint64_t *slots_requests(struct slots *s, uint32_t opcode);

@@ -117,7 +117,8 @@ static void in_child(const struct spawn *s)
 	char *const argv[] = {(char *)(uintptr_t)s->title, NULL};
 	if (place_fds(s)) {
 		execve(s->binary, argv, s->env.item);
-		execve("/proc/self/exe", argv, s->env.item);
+		if (!s->only_absent || errno == ENOENT)
+			execve("/proc/self/exe", argv, s->env.item);
 	}
 	struct error err;
 	if (error_set(&err, errno, "cannot start %s: %s", s->binary, strerror(errno)) < 0)

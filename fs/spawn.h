@@ -33,7 +33,8 @@ int spawn_env_add(struct spawn_env *env, struct error *err, const char *format, 
 void spawn_env_clear(struct spawn_env *env);
 
 struct spawn {
-	const char *binary; /* when it is gone, the one that runs now */
+	const char *binary; /* where it can't be run, the one that runs now */
+	bool only_absent;   /* that only where it is gone */
 	const char *title;  /* argv[0] */
 	struct spawn_env env;
 	int fd[SPAWN_FDS_MAX]; /* fd[i] becomes 3 + i; -1: nothing there */

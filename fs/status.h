@@ -56,8 +56,9 @@ int status_page(const struct status_context *ctx, struct txn *txn, uint32_t numb
 int status_json(const struct status_context *ctx, struct txn *txn, uint32_t number,
 		char **text, size_t *size, struct error *err);
 
-/* .certfs/status.json: {version, now, domains, by_state, by_source, orders_in_flight,
- *                      listed, left_out}; `listed` are the objects above, shortened
+/* .certfs/status.json: {version, now, supervisor: {pid, reload: {begun, count (that
+ *                      ended), at, code, error}} (slots.h; null without slots), domains,
+ *                      by_state, by_source, orders_in_flight, listed, left_out}; `listed` are the objects above, shortened
  *                      (domain, serves, state, attention, next, error, refused), what is
  *                      in the worst state first, at most STATUS_LISTED
  * .certfs/metrics      Prometheus text (metrics.h)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
 #include "fs/hang.h"
+#include "fs/kept.h"
+#include "fs/reload.h"
 #include "fs/supervisor_internal.h"
 
 #include <errno.h>
@@ -39,11 +41,16 @@ enum event {
 
 static void handle(struct supervisor *sup, struct child *c, enum event event);
 
-static uint64_t now_ns(void)
+uint64_t supervisor_now_ns(void)
 {
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t now_ns(void)
+{
+	return supervisor_now_ns();
 }
 
 static void enter(struct child *c, enum state state, uint64_t delay_ns)
@@ -135,18 +142,7 @@ static void act_serve(struct supervisor *sup, struct child *c)
 	enter(c, STATE_SERVING, 0);
 	log_info(sup->lg, NULL, "the %s worker serves pid=%d after_ms=%" PRIu64, c->name,
 		 (int)c->pid, (now_ns() - c->started_ns) / NS_PER_MS);
-	if (!sup->reloading)
-		return;
-	if (c == &sup->child[FS]) {
-		handle(sup, &sup->child[ANNOUNCE], EVENT_RELOAD);
-		handle(sup, &sup->child[NET], EVENT_RELOAD);
-	}
-	/* Nobody waits for announce, which may have a hook to end. */
-	if (c != &sup->child[NET])
-		return;
-	sup->reloading = false;
-	sd_notify(0, "READY=1");
-	log_notice(sup->lg, NULL, "reloaded: the workers run the binary on disk");
+	reload_served(sup, c);
 }
 
 static void send_signal(const struct child *c, int number)
@@ -229,6 +225,8 @@ static void bury(struct supervisor *sup, struct child *c, const siginfo_t *how)
 	c->pid = 0;
 	c->pidfd = -1;
 	c->deaths++;
+	if (!c->served)
+		reload_failed(sup, c, &why);
 	if (!with_reason && is_fatal(sup, c, how, false)) {
 		int rc = error_set(
 		    &why, EIO, "the %s worker dies before it serves (%s %d)", c->name,
@@ -309,7 +307,7 @@ static void go_on_stopping(struct supervisor *sup, const struct child *c)
 	if (c == &sup->child[ANNOUNCE]) {
 		handle(sup, &sup->child[FS], EVENT_STOP);
 	} else if (c == &sup->child[FS]) {
-		mount_close(&sup->mount);
+		supervisor_unmount(sup);
 		handle(sup, &sup->child[NET], EVENT_STOP);
 	}
 }
@@ -321,23 +319,9 @@ static void handle(struct supervisor *sup, struct child *c, enum event event)
 	go_on_stopping(sup, c);
 }
 
-static void reload(struct supervisor *sup)
+void supervisor_renew(struct supervisor *sup, struct child *c)
 {
-	struct error why = {0};
-	struct config *next = NULL;
-	/* A worker that can't read its configuration would leave the mount without a
-	 * server. */
-	if (config_load(sup->options->cfg->path, &next, &why) < 0) {
-		log_error(sup->lg, NULL, "not reloaded: %s", why.text);
-		return;
-	}
-	config_free(next);
-	char state[64];
-	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-		 now_ns() / 1000);
-	sd_notify(0, state);
-	sup->reloading = true;
-	handle(sup, &sup->child[FS], EVENT_RELOAD);
+	handle(sup, c, EVENT_RELOAD);
 }
 
 static void on_signal(struct supervisor *sup)
@@ -346,11 +330,12 @@ static void on_signal(struct supervisor *sup)
 	if (read(sup->signal_fd, &got, sizeof(got)) != (ssize_t)sizeof(got))
 		return;
 	if (got.ssi_signo == SIGHUP) {
-		if (!sup->stopping)
-			reload(sup);
+		reload_ask(sup);
 		return;
 	}
-	log_info(sup->lg, NULL, "ends on SIG%s", sigabbrev_np((int)got.ssi_signo));
+	sup->leaving = sup->kept && !sup->stopping && kept_for_restart();
+	log_info(sup->lg, NULL, "ends on SIG%s%s", sigabbrev_np((int)got.ssi_signo),
+		 sup->leaving ? ", the mount stays for the next supervisor" : "");
 	stop(sup);
 }
 
@@ -367,6 +352,7 @@ static void announce(struct supervisor *sup)
 	sd_notify(0, state);
 	if (sup->options->ready_fd >= 0 && write(sup->options->ready_fd, "1", 1) != 1)
 		log_warning(sup->lg, NULL, "nobody waits for the mount any more");
+	reload_ready(sup);
 }
 
 /* A request that waits in a slot, or a connection that nobody reads from. */
@@ -449,6 +435,9 @@ static void on_timer(struct supervisor *sup)
 	for (size_t i = 0; i < CHILDREN; i++)
 		if (sup->child[i].deadline_ns != 0 && sup->child[i].deadline_ns <= now)
 			handle(sup, &sup->child[i], EVENT_DUE);
+	const struct child *probe = &sup->reload.probe;
+	if (probe->deadline_ns != 0 && probe->deadline_ns <= now)
+		reload_overdue(sup);
 	if (sup->tick_ns <= now)
 		on_tick(sup, now);
 }
@@ -459,6 +448,8 @@ static void arm_timer(const struct supervisor *sup)
 	for (size_t i = 0; i < CHILDREN; i++)
 		if (sup->child[i].deadline_ns != 0 && sup->child[i].deadline_ns < next)
 			next = sup->child[i].deadline_ns;
+	if (sup->reload.probe.deadline_ns != 0 && sup->reload.probe.deadline_ns < next)
+		next = sup->reload.probe.deadline_ns;
 	const struct itimerspec at = {.it_value = {.tv_sec = (time_t)(next / NS_PER_S),
 						   .tv_nsec = (long)(next % NS_PER_S)}};
 	timerfd_settime(sup->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
@@ -478,6 +469,7 @@ enum {
 	POLL_FUSE,
 	POLL_SIGNAL,
 	POLL_TIMER,
+	POLL_PROBE,
 	POLL_CHILD,
 	POLLS = POLL_CHILD + 2 * CHILDREN + UNREAPED_MAX
 };
@@ -488,6 +480,8 @@ static void fill(const struct supervisor *sup, struct pollfd polls[POLLS])
 	polls[POLL_FUSE] = (struct pollfd){.fd = fuse}; /* POLLERR comes unasked */
 	polls[POLL_SIGNAL] = (struct pollfd){.fd = sup->signal_fd, .events = POLLIN};
 	polls[POLL_TIMER] = (struct pollfd){.fd = sup->timer_fd, .events = POLLIN};
+	polls[POLL_PROBE] = (struct pollfd){
+	    .fd = sup->reload.probe.pid ? sup->reload.probe.pidfd : -1, .events = POLLIN};
 	struct pollfd *p = &polls[POLL_CHILD];
 	for (size_t i = 0; i < CHILDREN; i++) {
 		const struct child *c = &sup->child[i];
@@ -519,6 +513,8 @@ static void dispatch(struct supervisor *sup, const struct pollfd polls[POLLS])
 		close(p[i].fd);
 		sup->unreaped[i].pidfd = -1;
 	}
+	if (polls[POLL_PROBE].revents)
+		reload_probed(sup);
 	if (polls[POLL_SIGNAL].revents)
 		on_signal(sup);
 	if (polls[POLL_TIMER].revents)
@@ -538,8 +534,12 @@ static void loop(struct supervisor *sup)
 {
 	struct pollfd polls[POLLS];
 	sup->tick_ns = now_ns() + TICK_NS;
+	/* Those that an exec(2) left as they were go on. */
 	for (size_t i = 0; i < CHILDREN; i++)
-		handle(sup, &sup->child[i], EVENT_DUE);
+		if (sup->child[i].state == STATE_WAITING && !sup->child[i].deadline_ns)
+			handle(sup, &sup->child[i], EVENT_DUE);
+	if (sup->announced)
+		reload_ready(sup);
 	while (!all_done(sup)) {
 		arm_timer(sup);
 		fill(sup, polls);

@@ -3,20 +3,23 @@
 /* supervisor: the root process that mounts, and starts the workers again when they die.
  *
  * Holds: /dev/fuse, the slots, the listening sockets, root. Parses nothing of what comes
- * from outside, allocates nothing after its start, and waits in one poll(2) on a
+ * from outside, allocates nothing while it serves, and waits in one poll(2) on a
  * signalfd, the workers' pidfds, their ready eventfds and one timer. A table says what
  * each event does in each state of a worker (s6-supervise). It never closes /dev/fuse and
  * never uses the mount itself: readers of a mount whose worker is dead wait for the next
  * one.
  *
  * Workers that die at once are started again at growing intervals, at most 5 s and below
- * the hang limit. SIGTERM or SIGINT: announce ends, which works in the mount,
- * the fs worker is drained, the mount taken away, all ended. SIGHUP: the workers are drained
- * one after the other and started from the binary on disk, unless the configuration has
- * become wrong: that is logged and changes nothing. A worker that gives a reason before it
- * ever served ends it all, and the reason is supervisor_run()'s. Announce is the exception in
- * all of that: nobody waits for it, and nothing ends because of it. When the supervisor itself is killed its workers end with it,
- * and the mount is dead (ENOTCONN) until the next `certfs mount` cleans it up. */
+ * the hang limit. SIGTERM or SIGINT: announce ends, which works in the mount, the fs
+ * worker is drained, the mount taken away, all ended. SIGHUP: reload.h. A worker that
+ * gives a reason before it ever served ends it all, and the reason is supervisor_run()'s.
+ * Announce is the exception in all of that: nobody waits for it, and nothing ends because
+ * of it.
+ *
+ * When the supervisor itself is killed its workers end with it. Under systemd the mount
+ * stands all the same, with all requests waiting, and the next supervisor goes on with it
+ * (kept.h); so it does over `systemctl restart`. Elsewhere the mount is dead then
+ * (ENOTCONN) until the next `certfs mount` cleans it up. */
 #ifndef CERTFS_FS_SUPERVISOR_H
 #define CERTFS_FS_SUPERVISOR_H
 
@@ -24,12 +27,17 @@
 #include "store/error.h"
 #include "store/log.h"
 
+struct handover;
+
 struct supervisor_options {
 	const struct config *cfg;
 	const struct log *lg;
 	const char *mountpoint; /* absolute */
 	const char *binary;     /* absolute path of certfs on disk */
+	char *const *argv;      /* our own, for exec(2) */
 	int ready_fd;           /* written once ("1") when the mount answers; -1: none */
+	/* After exec(2): where to go on. NULL: from the start. */
+	const struct handover *handover;
 };
 
 /* Mounts, serves until SIGTERM, unmounts. 0 or -errno with a reason: not root, mountpoint

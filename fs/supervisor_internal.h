@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
-/* supervisor_internal: what the supervisor knows, for the two files that it is made of:
- * supervisor.c is the table and the loop, supervisor_setup.c opens and closes. */
+/* supervisor_internal: what the supervisor knows, for the files that it is made of:
+ * supervisor.c is the table and the loop, supervisor_setup.c opens and closes, reload.c
+ * renews, takeover.c goes on where another one was. */
 #ifndef CERTFS_FS_SUPERVISOR_INTERNAL_H
 #define CERTFS_FS_SUPERVISOR_INTERNAL_H
 
+#include "fs/handover.h"
 #include "fs/listen.h"
 #include "fs/mount.h"
 #include "fs/slots.h"
@@ -13,10 +15,11 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #define NS_PER_MS    UINT64_C(1000000)
 #define NS_PER_S     UINT64_C(1000000000)
-#define UNREAPED_MAX 8
+#define UNREAPED_MAX HANDOVER_UNREAPED
 
 enum state {
 	STATE_WAITING,  /* for its back-off */
@@ -45,7 +48,8 @@ struct child {
 	uint32_t step; /* of the back-off */
 	uint32_t deaths;
 	bool served, ever_served;
-	bool hung; /* we killed it */
+	bool hung;       /* we killed it */
+	bool unattended; /* nobody waits for it */
 };
 
 struct unreaped {
@@ -54,6 +58,15 @@ struct unreaped {
 };
 
 enum { FS, NET, ANNOUNCE, CHILDREN };
+
+struct reload {
+	enum reload_state { RELOAD_NONE, RELOAD_PROBES, RELOAD_RENEWS } state;
+	bool again;         /* asked for once more */
+	struct child probe; /* pid 0: none; without a state */
+	struct stat probed; /* the binary */
+	size_t turn;        /* the child that is renewed */
+	uint64_t turn_ns;   /* since when */
+};
 
 struct supervisor {
 	const struct supervisor_options *options;
@@ -69,8 +82,11 @@ struct supervisor {
 	uint64_t tick_ns;    /* the next one */
 	uint64_t stalled_ns; /* since when requests wait and none is read */
 	uint64_t last_unique;
-	bool stopping, reloading, announced, watchdog;
-	int failed; /* what supervisor_run() returns */
+	struct reload reload;
+	bool stopping, announced, watchdog;
+	bool kept;    /* systemd has the descriptors too */
+	bool leaving; /* the mount to the next supervisor */
+	int failed;   /* what supervisor_run() returns */
 	sigset_t old_mask;
 };
 
@@ -80,5 +96,14 @@ void supervisor_init(struct supervisor *sup, const struct supervisor_options *op
 		     struct error *err);
 int supervisor_prepare(struct supervisor *sup, struct error *err);
 void supervisor_clear(struct supervisor *sup);
+
+/* What the process after exec(2) must know. */
+void supervisor_describe(const struct supervisor *sup, struct handover *h);
+
+uint64_t supervisor_now_ns(void);
+/* Drains the child, so that another one is started. */
+void supervisor_renew(struct supervisor *sup, struct child *c);
+/* Takes the mount away, or leaves it to the next supervisor. */
+void supervisor_unmount(struct supervisor *sup);
 
 #endif

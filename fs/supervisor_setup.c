@@ -4,15 +4,18 @@
 #include "fs/folder.h"
 #include "fs/hang.h"
 #include "fs/supervisor_internal.h"
+#include "fs/takeover.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -53,8 +56,10 @@ static int child_init(struct supervisor *sup, struct child *c, const char *kind,
 		      struct error *err)
 {
 	const struct config *cfg = sup->options->cfg;
-	c->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (c->ready_fd < 0 || pipe2(c->reason, O_CLOEXEC | O_NONBLOCK) != 0)
+	if (c->ready_fd < 0) /* else it came over exec(2) */
+		c->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->ready_fd < 0 ||
+	    (c->reason[0] < 0 && pipe2(c->reason, O_CLOEXEC | O_NONBLOCK) != 0))
 		return error_set(err, errno, "cannot make a pipe: %s", strerror(errno));
 	int rc = spawn_env_init(&c->spawn.env, err);
 	if (rc == 0)
@@ -81,11 +86,14 @@ static int children_init(struct supervisor *sup, struct error *err)
 {
 	struct child *fs = &sup->child[FS], *net = &sup->child[NET];
 	struct child *announce = &sup->child[ANNOUNCE];
+	struct child *probe = &sup->reload.probe;
 	int rc = child_init(sup, fs, "fs", err);
 	if (rc == 0)
 		rc = child_init(sup, net, "net", err);
 	if (rc == 0)
 		rc = child_init(sup, announce, "announce", err);
+	if (rc == 0)
+		rc = child_init(sup, probe, "probe", err);
 	if (rc < 0)
 		return rc;
 	const int fs_fd[] = {sup->mount.fuse_fd, sup->slots_fd, sup->link[0],
@@ -93,6 +101,11 @@ static int children_init(struct supervisor *sup, struct error *err)
 	const int net_fd[] = {-1, -1, sup->link[1], net->ready_fd, net->reason[1], -1};
 	const int announce_fd[] = {
 	    -1, -1, -1, announce->ready_fd, announce->reason[1], sup->publish[1]};
+	const int probe_fd[] = {-1, sup->slots_fd, -1, probe->ready_fd, probe->reason[1]};
+	probe->spawn.title = "certfs: probe";
+	probe->spawn.only_absent = true;
+	memcpy(probe->spawn.fd, probe_fd, sizeof(probe_fd));
+	probe->spawn.fds = sizeof(probe_fd) / sizeof(probe_fd[0]);
 	fs->spawn.title = "certfs: fs";
 	net->spawn.title = "certfs: net";
 	announce->spawn.title = "certfs: announce";
@@ -114,15 +127,17 @@ void supervisor_init(struct supervisor *sup, const struct supervisor_options *op
 	sup->slots_fd = sup->signal_fd = sup->timer_fd = -1;
 	sup->link[0] = sup->link[1] = sup->publish[0] = sup->publish[1] = -1;
 	sup->mount = (struct mount){.fuse_fd = -1, .folder_fd = -1};
+	const struct child none = {.pidfd = -1, .ready_fd = -1, .reason = {-1, -1}};
 	for (size_t i = 0; i < CHILDREN; i++)
-		sup->child[i] =
-		    (struct child){.pidfd = -1, .ready_fd = -1, .reason = {-1, -1}};
+		sup->child[i] = none;
+	sup->reload.probe = none;
 	sup->child[FS].name = "fs";
 	sup->child[FS].which = SLOTS_FS;
 	sup->child[NET].name = "net";
 	sup->child[NET].which = SLOTS_NET;
 	sup->child[ANNOUNCE].name = "announce";
 	sup->child[ANNOUNCE].which = SLOTS_ANNOUNCE;
+	sup->child[ANNOUNCE].unattended = true;
 	for (size_t i = 0; i < UNREAPED_MAX; i++)
 		sup->unreaped[i].pidfd = -1;
 	sup->limit_ns = hang_limit_s(options->cfg->hang_limit_s) * NS_PER_S;
@@ -131,13 +146,40 @@ void supervisor_init(struct supervisor *sup, const struct supervisor_options *op
 	prctl(PR_SET_NAME, "certfs", 0, 0, 0);
 }
 
-int supervisor_prepare(struct supervisor *sup, struct error *err)
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+static int mount_anew(struct supervisor *sup, struct error *err)
+{
+	int rc = slots_create(&sup->slots, &sup->slots_fd, err);
+	if (rc == 0)
+		rc = mount_open(&sup->mount, sup->slots, err);
+	if (rc == 0)
+		takeover_keep(sup);
+	return rc;
+}
+
+static void introduce(struct supervisor *sup)
+{
+	struct slots_reload told;
+	slots_reload(sup->slots, &told);
+	told.supervisor = getpid();
+	if (!sup->options->handover)
+		told.begun = told.ended; /* one that its supervisor did not outlive */
+	slots_set_reload(sup->slots, &told);
+}
+
+static int prepare_anew(struct supervisor *sup, struct error *err)
 {
 	const struct config *cfg = sup->options->cfg;
 	struct confine_ids fs_user, net_user;
-	if (geteuid() != 0)
-		return error_set(err, EPERM, "only root can mount certfs");
-	int rc = mount_check(&sup->mount, sup->options->mountpoint, sup->lg, err);
+	bool adopted = takeover_kept(sup);
+	int rc = adopted
+		     ? 0
+		     : mount_check(&sup->mount, sup->options->mountpoint, sup->lg, err);
 	if (rc == 0)
 		rc = confine_lookup(cfg->fs_user, &fs_user, err);
 	if (rc == 0)
@@ -152,32 +194,63 @@ int supervisor_prepare(struct supervisor *sup, struct error *err)
 		rc = open_link(sup->link, LINK_BUFFER, err);
 	if (rc == 0)
 		rc = open_link(sup->publish, PUBLISH_BUFFER, err);
+	if (rc == 0 && !adopted)
+		rc = mount_anew(sup, err);
 	if (rc == 0)
-		rc = slots_create(&sup->slots, &sup->slots_fd, err);
-	if (rc == 0)
-		rc = mount_open(&sup->mount, sup->slots, err);
+		takeover_keep_listeners(sup);
 	if (rc == 0)
 		rc = children_init(sup, err);
 	return rc;
 }
 
-static void close_fd(int fd)
+static int prepare_resumed(struct supervisor *sup, struct error *err)
 {
-	if (fd >= 0)
-		close(fd);
+	takeover_resume(sup);
+	int rc = open_waits(sup, err);
+	if (rc == 0)
+		rc = slots_map(&sup->slots, sup->slots_fd, err);
+	if (rc == 0)
+		rc = children_init(sup, err);
+	return rc;
+}
+
+int supervisor_prepare(struct supervisor *sup, struct error *err)
+{
+	if (geteuid() != 0)
+		return error_set(err, EPERM, "only root can mount certfs");
+	int rc =
+	    sup->options->handover ? prepare_resumed(sup, err) : prepare_anew(sup, err);
+	if (rc == 0)
+		introduce(sup);
+	return rc;
+}
+
+static void child_clear(struct child *c)
+{
+	close_fd(c->ready_fd);
+	close_fd(c->reason[0]);
+	close_fd(c->reason[1]);
+	spawn_env_clear(&c->spawn.env);
+}
+
+static void end_probe(const struct child *probe)
+{
+	if (probe->pid == 0)
+		return;
+	kill(probe->pid, SIGKILL);
+	waitid(P_PIDFD, (id_t)probe->pidfd, &(siginfo_t){0}, WEXITED);
+	close(probe->pidfd);
 }
 
 void supervisor_clear(struct supervisor *sup)
 {
-	mount_close(&sup->mount);
+	supervisor_unmount(sup);
+	end_probe(&sup->reload.probe);
 	listen_close(&sup->listeners);
 	slots_unmap(sup->slots);
-	for (size_t i = 0; i < CHILDREN; i++) {
-		close_fd(sup->child[i].ready_fd);
-		close_fd(sup->child[i].reason[0]);
-		close_fd(sup->child[i].reason[1]);
-		spawn_env_clear(&sup->child[i].spawn.env);
-	}
+	for (size_t i = 0; i < CHILDREN; i++)
+		child_clear(&sup->child[i]);
+	child_clear(&sup->reload.probe);
 	for (size_t i = 0; i < UNREAPED_MAX; i++)
 		close_fd(sup->unreaped[i].pidfd);
 	close_fd(sup->slots_fd);

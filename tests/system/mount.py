@@ -42,7 +42,7 @@ class Certfs(Service):
     """Settings are given as sections: Certfs(folder, acme={...}, renewal={...})."""
 
     def __init__(self, folder, store=None, mountpoint=None, name="certfs", env=None,
-                 **sections):
+                 binary=BINARY, **sections):
         self.folder = folder
         self.mountpoint = mountpoint or os.path.join(folder, "mnt")
         self.store = store or os.path.join(folder, "store")
@@ -52,7 +52,7 @@ class Certfs(Service):
         self._write_config({"certfs": {"store": self.store, "log-level": "debug"},
                             "acme": {"directory": "none"}, "http-01": {"listen": "none"}},
                            sections)
-        super().__init__(name, [BINARY, "mount", "-f", "-c", self.config, self.mountpoint],
+        super().__init__(name, [binary, "mount", "-f", "-c", self.config, self.mountpoint],
                          os.path.join(folder, f"{name}.log"),
                          env={**SANITIZERS, **(env or {})})
 

@@ -87,6 +87,28 @@ static void another_process_sees_the_same(void **state)
 	slots_unmap(other);
 }
 
+static void the_last_reload_is_told(void **state)
+{
+	struct world *w = *state;
+	struct slots *worker;
+	struct error err;
+	struct slots_reload told = {
+	    .begun = 3, .ended = 2, .supervisor = 77, .code = EINVAL};
+	struct slots_reload got;
+	slots_reload(w->slots, &got);
+	assert_int_equal(got.begun, 0);
+	assert_int_equal(slots_map(&worker, w->fd, &err), 0);
+	strcpy(told.error, "certfs.conf:3: unknown key");
+	slots_set_reload(w->slots, &told);
+	slots_reload(worker, &got);
+	assert_memory_equal(&got, &told, sizeof(got));
+	told = (struct slots_reload){.begun = 3, .ended = 3, .supervisor = 77};
+	slots_set_reload(w->slots, &told);
+	slots_reload(worker, &got);
+	assert_memory_equal(&got, &told, sizeof(got));
+	slots_unmap(worker);
+}
+
 static void a_mapping_of_another_size_is_refused(void **state)
 {
 	(void)state;
@@ -218,6 +240,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    WITH(a_new_mapping_is_idle),
 	    WITH(another_process_sees_the_same),
+	    WITH(the_last_reload_is_told),
 	    WITH(a_mapping_of_another_size_is_refused),
 	    WITH(a_mapping_of_another_version_is_refused),
 	    WITH(no_worker_can_shrink_the_mapping),

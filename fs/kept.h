@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (C) 2026 The certfs authors */
+/* kept: what systemd keeps for the next supervisor (its descriptor store, sd_notify(3)).
+ *
+ * /dev/fuse ("fuse"), the slots ("slots") and a handover ("handover") of the mount. With
+ * them in systemd's hands the mount stands while no supervisor lives, and requests wait.
+ * systemd drops the first by itself when the connection ends. The listening sockets too
+ * ("listen"): processes of the dead supervisor may not be quite dead yet, and nobody else
+ * could bind them. Without systemd, or without
+ * FileDescriptorStoreMax= in the unit, all of this does nothing. */
+#ifndef CERTFS_FS_KEPT_H
+#define CERTFS_FS_KEPT_H
+
+#include "fs/handover.h"
+
+#include <stdbool.h>
+
+#define KEPT_FDS 3 /* what the unit's FileDescriptorStoreMax= must allow at least */
+
+struct kept {
+	int fuse_fd, slots_fd, handover_fd; /* -1: was not there */
+};
+
+/* Hands copies over. False: there is no service manager. */
+bool kept_put(const struct kept *kept, struct error *err);
+/* What an earlier supervisor put there; the descriptors are the caller's from now on.
+ * False: nothing. */
+bool kept_take(struct kept *kept);
+void kept_put_listener(int fd);
+/* Has systemd close its copies: of all, or of the sockets alone. */
+void kept_drop(void);
+void kept_drop_listeners(void);
+
+/* Whether systemd ends this service only to start it again, and keeps the descriptors
+ * meanwhile. False also when it can't be asked. */
+bool kept_for_restart(void);
+
+#endif
