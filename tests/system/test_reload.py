@@ -184,6 +184,7 @@ def test_wrong_configuration_changes_nothing(plain):
     plain.expect(r"not reloaded: ")
     plain.mkdir(NAME)
     workers = workers_of(plain)
+    wait_for(lambda: plain.times_served("announce"), "all have read it")
     with open(plain.config, encoding="utf-8") as file:
         right = file.read()
     with open(plain.config, "a", encoding="utf-8") as file:
