@@ -91,6 +91,27 @@ static int enter_store(struct child *c, struct error *err)
 	return 0;
 }
 
+static size_t count_of(const char *variable, size_t max)
+{
+	const char *text = getenv(variable);
+	unsigned long count = text ? strtoul(text, NULL, 10) : 0;
+	return count > max ? max : (size_t)count;
+}
+
+static size_t listen_count(void)
+{
+	return count_of("CERTFS_LISTEN", CONFIG_LIST_MAX);
+}
+
+static size_t further_fds(struct further_fds fds[FURTHER_MAX])
+{
+	size_t count = count_of("CERTFS_READONLY", FURTHER_MAX);
+	for (size_t i = 0; i < count; i++)
+		fds[i] = (struct further_fds){CHILD_FD_READONLY + 2 * (int)i,
+					      CHILD_FD_READONLY + 2 * (int)i + 1};
+	return count;
+}
+
 static int run_fs(struct child *c, struct error *err)
 {
 	c->role = CONFINE_FS;
@@ -103,7 +124,10 @@ static int run_fs(struct child *c, struct error *err)
 		rc = drop_root(c, err);
 	if (rc < 0)
 		return rc;
+	struct further_fds further[FURTHER_MAX];
 	const struct worker_options options = {.cfg = c->cfg,
+					       .further = further,
+					       .further_count = further_fds(further),
 					       .mountpoint = getenv("CERTFS_MOUNTPOINT"),
 					       .lg = &c->lg,
 					       .fuse_fd = CHILD_FD_FUSE,
@@ -118,13 +142,6 @@ static int run_fs(struct child *c, struct error *err)
 	/* The worker knows its store as ".". */
 	return rc == -EBUSY || rc == -EPROTO ? error_context(err, "%s", c->cfg->store)
 					     : rc;
-}
-
-static size_t listen_count(void)
-{
-	const char *text = getenv("CERTFS_LISTEN");
-	unsigned long count = text ? strtoul(text, NULL, 10) : 0;
-	return count > CONFIG_LIST_MAX ? CONFIG_LIST_MAX : (size_t)count;
 }
 
 static int run_net(struct child *c, struct error *err)
@@ -242,7 +259,11 @@ bool child_main(int *exit_status)
 	sigprocmask(SIG_BLOCK, &term, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	/* exec(2)'s dup2(2) took the flag away, and no process shall inherit them. */
-	for (int fd = CHILD_FD_FUSE; fd < CHILD_FD_LISTEN + (int)listen_count(); fd++)
+	int last = CHILD_FD_LISTEN + (int)listen_count();
+	if (last < CHILD_FD_READONLY + 2 * (int)count_of("CERTFS_READONLY", FURTHER_MAX))
+		last =
+		    CHILD_FD_READONLY + 2 * (int)count_of("CERTFS_READONLY", FURTHER_MAX);
+	for (int fd = CHILD_FD_FUSE; fd < last; fd++)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	int rc = run(&c, kind, &err);
 	if (rc < 0)

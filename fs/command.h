@@ -17,6 +17,8 @@
 #include <stdbool.h>
 
 int command_mount(int argc, char **argv);
+/* `certfs mount -o ro[,of=MOUNTPOINT] POINT`: one more mount of the daemon behind `of`. */
+int command_readonly(const char *of, const char *point);
 /* True: we are a supervisor that has just exec(2)ed itself, and have gone on as one. */
 bool command_resume(char **argv, int *status);
 int command_status(int argc, char **argv);

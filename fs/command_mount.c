@@ -22,6 +22,9 @@
 struct arguments {
 	const char *conf;
 	const char *mountpoint;
+	const char
+	    *of; /* whose store is mounted once more, read-only; NULL: the default's */
+	bool read_only;
 	bool foreground;
 	bool fake; /* mount(8)'s -f: all but the mount */
 };
@@ -86,8 +89,9 @@ static int parse_options(struct arguments *a, char *options)
 		if (strncmp(option, "conf=", strlen("conf=")) == 0 && option[5] != '\0')
 			a->conf = option + strlen("conf=");
 		else if (strcmp(option, "ro") == 0)
-			return usage_error("a certfs is writable, there is no option ro",
-					   "");
+			a->read_only = true;
+		else if (strncmp(option, "of=", strlen("of=")) == 0 && option[3] != '\0')
+			a->of = option + strlen("of=");
 		else
 			return usage_error("unknown mount option: ", option);
 	}
@@ -317,6 +321,8 @@ int command_mount(int argc, char **argv)
 		return EX_NOPERM;
 	}
 	int rc = resolve("cannot mount at", a.mountpoint, mountpoint, &err);
+	if (rc == 0 && a.read_only && !a.fake)
+		return command_readonly(a.of ? a.of : "/etc/certs", mountpoint);
 	if (rc == 0)
 		rc = resolve("the running program", "/proc/self/exe", binary, &err);
 	if (rc == 0 && a.conf) {

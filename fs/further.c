@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@
 struct connection {
 	struct fs fs; /* first: fuse_req_userdata() points to it */
 	struct rotations *rotations;
-	pthread_mutex_t lock; /* of rotations, for memory operations only */
+	pthread_mutex_t lock;  /* of rotations, for memory operations only */
+	_Atomic uint64_t told; /* the serial of the last change that it was told of */
 	pthread_t thread;
 	bool running;
 };
@@ -51,11 +53,13 @@ static enum rotation_step step_of(struct connection *c, struct txn *txn, uint32_
 				  uint32_t *before)
 {
 	struct error err;
+	uint64_t serial;
 	pthread_mutex_lock(&c->lock);
 	enum rotation_step step = rotation_of(c->rotations, number, fs_now_ms(), before);
 	pthread_mutex_unlock(&c->lock);
-	if (step == ROTATION_NONE && changed_before(txn, number, before, &err) == 0 &&
-	    *before)
+	if (step == ROTATION_NONE &&
+	    changed_before(txn, number, before, &serial, &err) == 0 && *before &&
+	    serial > atomic_load(&c->told))
 		step = ROTATION_ARMED;
 	return step;
 }
@@ -277,7 +281,7 @@ static void forget_name(struct connection *c, uint64_t parent, const char *name)
 	fuse_lowlevel_notify_inval_entry(c->fs.session, parent, name, strlen(name));
 }
 
-static void tell(struct connection *c, uint32_t number, uint32_t before)
+static void tell(struct connection *c, uint32_t number, uint32_t before, uint64_t serial)
 {
 	struct domain d;
 	struct error err;
@@ -286,6 +290,7 @@ static void tell(struct connection *c, uint32_t number, uint32_t before)
 	pthread_mutex_lock(&c->lock);
 	rotation_begin(c->rotations, number, before, fs_now_ms());
 	pthread_mutex_unlock(&c->lock);
+	atomic_store(&c->told, serial);
 	for (int kind = 0; kind < FILE_KINDS; kind++)
 		forget_name(c, node_dir(number), file_name[kind]);
 	if (db_read_begin(c->fs.db, &txn, &err) < 0)
@@ -300,10 +305,10 @@ static void tell(struct connection *c, uint32_t number, uint32_t before)
 	forget_name(c, node_id(0, 0, NODE_COMBINED_DIR), combined);
 }
 
-void further_tell(struct further *f, uint32_t number, uint32_t before)
+void further_tell(struct further *f, uint32_t number, uint32_t before, uint64_t serial)
 {
 	for (size_t i = 0; f && i < f->count; i++)
-		tell(&f->connection[i], number, before);
+		tell(&f->connection[i], number, before, serial);
 }
 
 size_t further_count(const struct further *f)

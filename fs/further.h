@@ -20,7 +20,7 @@
 
 #include "fs/fs.h"
 
-#define FURTHER_MAX 64
+#define FURTHER_MAX 16
 
 /* One connection: descriptors that the supervisor passed. */
 struct further_fds {
@@ -36,8 +36,9 @@ int further_start(struct further *f, struct error *err);
 void further_finish(struct further *f);
 void further_close(struct further *f);
 
-/* The notify thread: `number` was changed; `before` is what it served (changed.h). */
-void further_tell(struct further *f, uint32_t number, uint32_t before);
+/* The notify thread: `number` was changed; `before` is what it served, `serial` that of the
+ * change (changed.h). In the order of the serials. */
+void further_tell(struct further *f, uint32_t number, uint32_t before, uint64_t serial);
 
 /* Requests seen on all of them, for metrics. */
 size_t further_count(const struct further *f);

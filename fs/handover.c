@@ -48,15 +48,19 @@ static bool is_whole(const struct handover *h)
 {
 	bool whole = is_text(h->conf, sizeof(h->conf)) &&
 		     is_text(h->binary, sizeof(h->binary)) &&
+		     h->readonlys <= HANDOVER_READONLY &&
 		     h->listeners <= CONFIG_LIST_MAX && h->children <= HANDOVER_CHILDREN;
 	for (size_t i = 0; whole && i < h->children; i++)
 		whole = is_text(h->child[i].name, sizeof(h->child[i].name));
+	for (size_t i = 0; whole && i < h->readonlys; i++)
+		whole =
+		    is_text(h->readonly[i].mountpoint, sizeof(h->readonly[i].mountpoint));
 	return whole;
 }
 
 static int check(const struct handover *h, size_t size, struct error *err)
 {
-	if (size < offsetof(struct handover, conf) || h->magic != HANDOVER_MAGIC ||
+	if (size < offsetof(struct handover, readonlys) || h->magic != HANDOVER_MAGIC ||
 	    !is_text(h->mountpoint, sizeof(h->mountpoint)))
 		return error_set(err, EBADMSG, "what was handed over isn't certfs'");
 	if (h->version != HANDOVER_VERSION)
@@ -78,6 +82,8 @@ int handover_read(int fd, struct handover *h, struct error *err)
 		     : check(h, (size_t)got, err);
 	if (rc < 0 && rc != -EPROTO)
 		memset(h, 0, sizeof(*h));
+	if (rc < 0)
+		h->readonlys = 0;
 	return rc;
 }
 
@@ -96,6 +102,11 @@ void handover_pass(const struct handover *h, bool pass)
 	pass_fd(h->link[1], pass);
 	pass_fd(h->publish[0], pass);
 	pass_fd(h->publish[1], pass);
+	for (size_t i = 0; i < h->readonlys; i++) {
+		pass_fd(h->readonly[i].fuse_fd, pass);
+		pass_fd(h->readonly[i].folder_fd, pass);
+		pass_fd(h->readonly[i].slots_fd, pass);
+	}
 	for (size_t i = 0; i < h->listeners; i++)
 		pass_fd(h->listen_fd[i], pass);
 	for (size_t i = 0; i < HANDOVER_UNREAPED; i++)

@@ -18,9 +18,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HANDOVER_VERSION  1
+#define HANDOVER_VERSION  2
 #define HANDOVER_CHILDREN 8
 #define HANDOVER_UNREAPED 8
+#define HANDOVER_READONLY 16
 #define HANDOVER_ENV      "CERTFS_HANDOVER" /* "PID:DESCRIPTOR" across exec(2) */
 
 /* -1: no descriptor; pid 0: no process. */
@@ -33,6 +34,14 @@ struct handover_child {
 	uint8_t served, ever_served, hung, reserved;
 };
 
+/* A read-only mount. For the heir of a supervisor that is gone no descriptor counts. */
+struct handover_readonly {
+	char mountpoint[PATH_MAX];
+	uint64_t device, connection;
+	uint32_t folder_mode, mode_changed;
+	int32_t fuse_fd, folder_fd, slots_fd;
+};
+
 struct handover {
 	uint32_t magic, version;
 	uint64_t size;
@@ -41,6 +50,8 @@ struct handover {
 	uint64_t device;     /* st_dev of what is mounted there */
 	uint64_t connection; /* slots_connection() */
 	uint32_t folder_mode, mode_changed;
+	uint32_t readonlys;
+	struct handover_readonly readonly[HANDOVER_READONLY];
 	/* From here on for exec(2) alone. */
 	char conf[PATH_MAX], binary[PATH_MAX];
 	uint32_t kept;  /* systemd has the descriptors too */

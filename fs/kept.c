@@ -3,6 +3,8 @@
 #include "fs/kept.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
@@ -14,6 +16,8 @@
 #define NAME_SLOTS    "slots"
 #define NAME_HANDOVER "handover"
 #define NAME_LISTEN   "listen"
+#define NAME_RO_FUSE  "ro-fuse-"
+#define NAME_RO_SLOTS "ro-slots-"
 
 #define MANAGER    "org.freedesktop.systemd1"
 #define UNITS      "/org/freedesktop/systemd1/unit"
@@ -28,9 +32,27 @@ static int put(const char *state, int fd, struct error *err)
 		      : rc;
 }
 
+static int put_readonly(const struct kept_readonly *r, struct error *err)
+{
+	char fuse[80], slots[80];
+	snprintf(fuse, sizeof(fuse), "FDSTORE=1\nFDNAME=" NAME_RO_FUSE "%016" PRIx64,
+		 r->connection);
+	snprintf(slots, sizeof(slots), "FDSTORE=1\nFDNAME=" NAME_RO_SLOTS "%016" PRIx64,
+		 r->connection);
+	int rc = put(slots, r->slots_fd, err);
+	return rc > 0 ? put(fuse, r->fuse_fd, err) : rc;
+}
+
 bool kept_put(const struct kept *kept, struct error *err)
 {
 	error_clear(err);
+	/* The one that is there already tells of other mounts. */
+	sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" NAME_HANDOVER);
+	for (size_t i = 0; i < kept->readonlys; i++) {
+		kept_drop_readonly(kept->readonly[i].connection);
+		if (put_readonly(&kept->readonly[i], err) <= 0)
+			return false;
+	}
 	return put("FDSTORE=1\nFDNAME=" NAME_HANDOVER, kept->handover_fd, err) > 0 &&
 	       put("FDSTORE=1\nFDNAME=" NAME_SLOTS, kept->slots_fd, err) > 0 &&
 	       put("FDSTORE=1\nFDNAME=" NAME_FUSE, kept->fuse_fd, err) > 0;
@@ -51,6 +73,31 @@ static void take(int *place, int fd)
 	*place = fd;
 }
 
+static struct kept_readonly *readonly_of(struct kept *kept, uint64_t connection)
+{
+	for (size_t i = 0; i < kept->readonlys; i++)
+		if (kept->readonly[i].connection == connection)
+			return &kept->readonly[i];
+	if (kept->readonlys == HANDOVER_READONLY)
+		return NULL;
+	kept->readonly[kept->readonlys] = (struct kept_readonly){connection, -1, -1};
+	return &kept->readonly[kept->readonlys++];
+}
+
+static void take_readonly(struct kept *kept, const char *name, int fd)
+{
+	bool fuse = strncmp(name, NAME_RO_FUSE, strlen(NAME_RO_FUSE)) == 0;
+	const char *prefix = fuse ? NAME_RO_FUSE : NAME_RO_SLOTS;
+	if (strncmp(name, prefix, strlen(prefix)) != 0)
+		return;
+	struct kept_readonly *r =
+	    readonly_of(kept, strtoull(name + strlen(prefix), NULL, 16));
+	if (r)
+		take(fuse ? &r->fuse_fd : &r->slots_fd, fd);
+	else
+		close(fd);
+}
+
 bool kept_take(struct kept *kept)
 {
 	char **names = NULL;
@@ -64,10 +111,23 @@ bool kept_take(struct kept *kept)
 			take(&kept->slots_fd, fd);
 		else if (strcmp(names[i], NAME_HANDOVER) == 0)
 			take(&kept->handover_fd, fd);
+		else
+			take_readonly(kept, names[i], fd);
 		free(names[i]);
 	}
 	free(names);
 	return kept->fuse_fd >= 0 || kept->slots_fd >= 0 || kept->handover_fd >= 0;
+}
+
+void kept_drop_readonly(uint64_t connection)
+{
+	char state[80];
+	snprintf(state, sizeof(state),
+		 "FDSTOREREMOVE=1\nFDNAME=" NAME_RO_FUSE "%016" PRIx64, connection);
+	sd_notify(0, state);
+	snprintf(state, sizeof(state),
+		 "FDSTOREREMOVE=1\nFDNAME=" NAME_RO_SLOTS "%016" PRIx64, connection);
+	sd_notify(0, state);
 }
 
 void kept_drop_listeners(void)

@@ -2,7 +2,8 @@
 /* Copyright (C) 2026 The certfs authors */
 /* kept: what systemd keeps for the next supervisor (its descriptor store, sd_notify(3)).
  *
- * /dev/fuse ("fuse"), the slots ("slots") and a handover ("handover") of the mount. With
+ * /dev/fuse ("fuse"), the slots ("slots") and a handover ("handover") of the mount, and
+ * "ro-fuse-ID" and "ro-slots-ID" of each read-only one. With
  * them in systemd's hands the mount stands while no supervisor lives, and requests wait.
  * systemd drops the first by itself when the connection ends. The listening sockets too
  * ("listen"): processes of the dead supervisor may not be quite dead yet, and nobody else
@@ -17,8 +18,16 @@
 
 #define KEPT_FDS 3 /* what the unit's FileDescriptorStoreMax= must allow at least */
 
+/* Of a read-only mount; slots_connection() tells which. */
+struct kept_readonly {
+	uint64_t connection;
+	int fuse_fd, slots_fd;
+};
+
 struct kept {
 	int fuse_fd, slots_fd, handover_fd; /* -1: was not there */
+	struct kept_readonly readonly[HANDOVER_READONLY];
+	size_t readonlys;
 };
 
 /* Hands copies over. False: there is no service manager. */
@@ -27,6 +36,8 @@ bool kept_put(const struct kept *kept, struct error *err);
  * False: nothing. */
 bool kept_take(struct kept *kept);
 void kept_put_listener(int fd);
+/* Has systemd close its copies of a read-only mount's. */
+void kept_drop_readonly(uint64_t connection);
 /* Has systemd close its copies: of all, or of the sockets alone. */
 void kept_drop(void);
 void kept_drop_listeners(void);

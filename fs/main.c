@@ -19,7 +19,10 @@ static const char usage[] =
     "mount options:\n"
     "  -f            stay in the foreground (for a service manager)\n"
     "  -c FILE       the configuration (default /etc/certfs.conf)\n"
-    "  -o conf=FILE  the same, for fstab; options of mount(8) are taken and ignored\n";
+    "  -o conf=FILE  the same, for fstab; options of mount(8) are taken and ignored\n"
+    "  -o ro,of=DIR  one more mount, read-only, of the certfs at DIR (default "
+    "/etc/certs):\n"
+    "                for servers that read certificates often, and for containers\n";
 
 static int version(void)
 {
@@ -41,6 +44,8 @@ int main(int argc, char **argv)
 	if (strncmp(name, "mount.", strlen("mount.")) == 0)
 		return command_mount(argc, argv);
 	const char *command = argc > 1 ? argv[1] : "";
+	if (strcmp(command, "mount") == 0 && argc > 2 && strcmp(argv[2], "--help") == 0)
+		command = argv[2];
 	if (strcmp(command, "mount") == 0)
 		return command_mount(argc - 1, argv + 1);
 	if (strcmp(command, "status") == 0)

@@ -146,8 +146,9 @@ static int mount_folder(struct mount *m, struct error *err)
 		return error_set(err, errno, "cannot change the mode of %s: %s", m->point,
 				 strerror(errno));
 	m->mode_changed = true;
-	if (mount("certfs", m->point, MOUNT_TYPE, MS_NOSUID | MS_NODEV | MS_NOEXEC,
-		  data) != 0)
+	const unsigned long flags =
+	    MS_NOSUID | MS_NODEV | MS_NOEXEC | (m->read_only ? MS_RDONLY : 0);
+	if (mount("certfs", m->point, MOUNT_TYPE, flags, data) != 0)
 		return error_set(
 		    err, errno, "cannot mount at %s: %s%s", m->point, strerror(errno),
 		    errno == EPERM ? " (in a container: it needs CAP_SYS_ADMIN)" : "");

@@ -22,10 +22,11 @@
 struct mount {
 	const struct log *lg;
 	const char *point;
-	int fuse_fd;   /* O_NONBLOCK; -1 before and after */
-	int folder_fd; /* the folder beneath; -1 when the mount was taken over */
-	mode_t mode;   /* that it had */
-	dev_t device;  /* st_dev of the mount */
+	int fuse_fd;    /* O_NONBLOCK; -1 before and after */
+	int folder_fd;  /* the folder beneath; -1 when the mount was taken over */
+	mode_t mode;    /* that it had */
+	dev_t device;   /* st_dev of the mount */
+	bool read_only; /* to be set between mount_check() and mount_open() */
 	bool mode_changed;
 	bool mounted;
 };

@@ -35,24 +35,25 @@ static void forget_name(struct fs *fs, uint64_t parent, const char *name)
 	fuse_lowlevel_notify_inval_entry(fs->session, parent, name, strlen(name));
 }
 
-static void tell(struct fs *fs, uint32_t number)
+static void tell(struct fs *fs, uint32_t number, uint64_t serial)
 {
 	struct domain d;
 	struct error err;
 	struct txn *txn;
 	char combined[NAME_MAX_TEXT + 8];
 	uint64_t dir = node_dir(number);
+	uint64_t last;
 	uint32_t before = 0;
 	for (int kind = 0; kind < FILE_KINDS; kind++)
 		forget_name(fs, dir, file_name[kind]);
 	fuse_lowlevel_notify_inval_inode(fs->session, dir, -1, 0);
 	if (db_read_begin(fs->db, &txn, &err) < 0)
 		return;
-	int r = changed_before(txn, number, &before, &err);
+	int r = changed_before(txn, number, &before, &last, &err);
 	if (r == 0)
 		r = domain_get(txn, number, &d, &err);
 	db_read_end(txn);
-	further_tell(fs->further, number, before);
+	further_tell(fs->further, number, before, serial);
 	if (r < 0)
 		return;
 	snprintf(combined, sizeof(combined), "%s.pem", d.name.text);
@@ -75,7 +76,7 @@ static void *loop(void *arg)
 		pthread_mutex_unlock(&nt->lock);
 		if (!t)
 			return NULL;
-		tell(nt->fs, t->number);
+		tell(nt->fs, t->number, t->serial);
 		work_told(nt->fs, t->number, t->serial);
 		if (t->item)
 			work_answer(t->item);

@@ -17,7 +17,7 @@
 #include <sys/types.h>
 
 #define SPAWN_FIRST_FD 3
-#define SPAWN_FDS_MAX  (8 + CONFIG_LIST_MAX)
+#define SPAWN_FDS_MAX  (8 + 32) /* 16 listening sockets, or 16 mounts */
 #define SPAWN_ENV_MAX  64
 
 /* What a worker's environment keeps of ours, and what is added to it. */

@@ -4,6 +4,7 @@
 #include "fs/kept.h"
 #include "fs/reload.h"
 #include "fs/supervisor_internal.h"
+#include "fs/takeover.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -112,6 +113,13 @@ static void retry(struct supervisor *sup, struct child *c, uint64_t delay_ns)
 	enter(c, STATE_WAITING, delay_ns ? delay_ns : 1);
 }
 
+static void forget_stalls(struct supervisor *sup)
+{
+	sup->stalled_ns = 0;
+	for (size_t i = 0; i < READONLY_MAX; i++)
+		sup->readonly[i].stalled_ns = 0;
+}
+
 static void act_start(struct supervisor *sup, struct child *c)
 {
 	struct error why;
@@ -122,7 +130,7 @@ static void act_start(struct supervisor *sup, struct child *c)
 	c->zombie_ns = 0;
 	c->started_ns = now_ns();
 	if (c == &sup->child[FS])
-		sup->stalled_ns = 0;
+		forget_stalls(sup);
 	if (spawn_worker(&c->spawn, &c->pid, &c->pidfd, &why) < 0) {
 		log_error(sup->lg, NULL, "the %s worker can't start: %s", c->name,
 			  why.text);
@@ -207,6 +215,14 @@ static void log_death(const struct supervisor *sup, const struct child *c,
 			  how->si_status, strsignal(how->si_status), (int)c->pid);
 }
 
+static void blame(const struct supervisor *sup, bool outside)
+{
+	slots_blame(sup->slots, outside);
+	for (size_t i = 0; i < READONLY_MAX; i++)
+		if (sup->readonly[i].mount.fuse_fd >= 0)
+			slots_blame(sup->readonly[i].slots, outside);
+}
+
 /* What follows a death, whether it was reaped or not. */
 static void bury(struct supervisor *sup, struct child *c, const siginfo_t *how)
 {
@@ -219,7 +235,7 @@ static void bury(struct supervisor *sup, struct child *c, const siginfo_t *how)
 
 	log_death(sup, c, how, &why);
 	if (c == &sup->child[FS])
-		slots_blame(sup->slots, outside);
+		blame(sup, outside);
 	else if (c == &sup->child[ANNOUNCE])
 		atomic_store(slots_announce_pid(sup->slots), 0);
 	c->pid = 0;
@@ -324,6 +340,18 @@ void supervisor_renew(struct supervisor *sup, struct child *c)
 	handle(sup, c, EVENT_RELOAD);
 }
 
+/* The mounts that the next fs worker gets are others than this one's. */
+static void readonly_changed(struct supervisor *sup, bool renew)
+{
+	struct error why;
+	if (supervisor_pass_readonly(sup, &why) < 0)
+		log_error(sup->lg, NULL, "%s", why.text);
+	if (sup->kept)
+		takeover_keep(sup);
+	if (renew)
+		supervisor_renew(sup, &sup->child[FS]);
+}
+
 static void on_signal(struct supervisor *sup)
 {
 	struct signalfd_siginfo got;
@@ -331,6 +359,11 @@ static void on_signal(struct supervisor *sup)
 		return;
 	if (got.ssi_signo == SIGHUP) {
 		reload_ask(sup);
+		return;
+	}
+	if (got.ssi_signo == SIGUSR1) {
+		if (readonly_take(sup->readonly, &got, sup->lg))
+			readonly_changed(sup, true);
 		return;
 	}
 	sup->leaving = sup->kept && !sup->stopping && kept_for_restart();
@@ -356,37 +389,50 @@ static void announce(struct supervisor *sup)
 }
 
 /* A request that waits in a slot, or a connection that nobody reads from. */
-static void look_for_hang(struct supervisor *sup, uint64_t now)
+static bool hangs(const struct supervisor *sup, struct slots *slots, int fuse_fd,
+		  uint64_t *stalled_ns, uint64_t *last_unique, uint64_t now)
 {
-	struct child *fs = &sup->child[FS];
+	const struct child *fs = &sup->child[FS];
 	uint32_t opcode;
 	uint64_t node;
-	if (fs->state != STATE_SERVING)
-		return;
-	uint64_t age = slots_oldest_ns(sup->slots, &opcode, &node);
+	uint64_t age = slots_oldest_ns(slots, &opcode, &node);
 	if (age > now - fs->started_ns)
 		age = now - fs->started_ns;
-	struct pollfd queue = {.fd = sup->mount.fuse_fd, .events = POLLIN};
-	bool waiting = slot_busy(slots_big(sup->slots)) ||
+	struct pollfd queue = {.fd = fuse_fd, .events = POLLIN};
+	bool waiting = slot_busy(slots_big(slots)) ||
 		       (poll(&queue, 1, 0) == 1 && (queue.revents & POLLIN));
-	uint64_t unique = slots_last_unique(sup->slots);
-	if (!waiting || unique != sup->last_unique)
-		sup->stalled_ns = 0;
-	else if (sup->stalled_ns == 0)
-		sup->stalled_ns = now;
-	sup->last_unique = unique;
-	bool stalled = sup->stalled_ns != 0 && now - sup->stalled_ns > sup->limit_ns;
-	if (age <= sup->limit_ns && !stalled)
-		return;
+	uint64_t unique = slots_last_unique(slots);
+	if (!waiting || unique != *last_unique)
+		*stalled_ns = 0;
+	else if (*stalled_ns == 0)
+		*stalled_ns = now;
+	*last_unique = unique;
+	bool stalled = *stalled_ns != 0 && now - *stalled_ns > sup->limit_ns;
 	if (stalled)
 		log_error(sup->lg, NULL,
 			  "requests wait and the fs worker reads none of them");
-	else
+	else if (age > sup->limit_ns)
 		log_error(sup->lg, NULL,
 			  "a request takes more than %" PRIu64
 			  " s opcode=%u node=%" PRIu64,
 			  sup->limit_ns / NS_PER_S, opcode, node);
-	handle(sup, fs, EVENT_HANG);
+	return stalled || age > sup->limit_ns;
+}
+
+static void look_for_hang(struct supervisor *sup, uint64_t now)
+{
+	if (sup->child[FS].state != STATE_SERVING)
+		return;
+	bool found = hangs(sup, sup->slots, sup->mount.fuse_fd, &sup->stalled_ns,
+			   &sup->last_unique, now);
+	for (size_t i = 0; i < READONLY_MAX; i++) {
+		struct readonly *r = &sup->readonly[i];
+		if (r->mount.fuse_fd >= 0)
+			found |= hangs(sup, r->slots, r->mount.fuse_fd, &r->stalled_ns,
+				       &r->last_unique, now);
+	}
+	if (found)
+		handle(sup, &sup->child[FS], EVENT_HANG);
 }
 
 /* Nobody waits for announce; but what it was told stays undone. */
@@ -471,7 +517,8 @@ enum {
 	POLL_TIMER,
 	POLL_PROBE,
 	POLL_CHILD,
-	POLLS = POLL_CHILD + 2 * CHILDREN + UNREAPED_MAX
+	POLL_READONLY = POLL_CHILD + 2 * CHILDREN + UNREAPED_MAX,
+	POLLS = POLL_READONLY + READONLY_MAX
 };
 
 static void fill(const struct supervisor *sup, struct pollfd polls[POLLS])
@@ -492,6 +539,19 @@ static void fill(const struct supervisor *sup, struct pollfd polls[POLLS])
 	}
 	for (size_t i = 0; i < UNREAPED_MAX; i++)
 		*p++ = (struct pollfd){.fd = sup->unreaped[i].pidfd, .events = POLLIN};
+	for (size_t i = 0; i < READONLY_MAX; i++)
+		*p++ = (struct pollfd){.fd = sup->readonly[i].mount.fuse_fd};
+}
+
+static void look_for_ends(struct supervisor *sup, const struct pollfd *polls)
+{
+	for (size_t i = 0; i < READONLY_MAX; i++) {
+		if (!polls[i].revents || polls[i].fd != sup->readonly[i].mount.fuse_fd)
+			continue;
+		kept_drop_readonly(slots_connection(sup->readonly[i].slots));
+		readonly_ended(&sup->readonly[i]);
+		readonly_changed(sup, false);
+	}
 }
 
 static void dispatch(struct supervisor *sup, const struct pollfd polls[POLLS])
@@ -513,6 +573,7 @@ static void dispatch(struct supervisor *sup, const struct pollfd polls[POLLS])
 		close(p[i].fd);
 		sup->unreaped[i].pidfd = -1;
 	}
+	look_for_ends(sup, &polls[POLL_READONLY]);
 	if (polls[POLL_PROBE].revents)
 		reload_probed(sup);
 	if (polls[POLL_SIGNAL].revents)

@@ -9,6 +9,7 @@
 #include "fs/handover.h"
 #include "fs/listen.h"
 #include "fs/mount.h"
+#include "fs/readonly.h"
 #include "fs/slots.h"
 #include "fs/spawn.h"
 #include "fs/supervisor.h"
@@ -74,6 +75,7 @@ struct supervisor {
 	struct error *err;
 	struct mount mount;
 	struct slots *slots;
+	struct readonly readonly[READONLY_MAX];
 	struct listeners listeners;
 	struct child child[CHILDREN];
 	struct unreaped unreaped[UNREAPED_MAX];
@@ -97,6 +99,8 @@ void supervisor_init(struct supervisor *sup, const struct supervisor_options *op
 int supervisor_prepare(struct supervisor *sup, struct error *err);
 void supervisor_clear(struct supervisor *sup);
 
+/* Which read-only mounts the next fs worker gets. ENOMEM. */
+int supervisor_pass_readonly(struct supervisor *sup, struct error *err);
 /* What the process after exec(2) must know. */
 void supervisor_describe(const struct supervisor *sup, struct handover *h);
 

@@ -41,6 +41,7 @@ static int open_waits(struct supervisor *sup, struct error *err)
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGHUP);
+	sigaddset(&mask, SIGUSR1);
 	if (sigprocmask(SIG_BLOCK, &mask, NULL) != 0)
 		return error_set(err, errno, "sigprocmask: %s", strerror(errno));
 	signal(SIGPIPE, SIG_IGN);
@@ -81,6 +82,21 @@ static int child_init(struct supervisor *sup, struct child *c, const char *kind,
 	return rc;
 }
 
+#define FS_FDS 6 /* before those of the read-only mounts */
+
+int supervisor_pass_readonly(struct supervisor *sup, struct error *err)
+{
+	struct spawn *s = &sup->child[FS].spawn;
+	s->fds = FS_FDS;
+	for (size_t i = 0; i < READONLY_MAX; i++) {
+		if (sup->readonly[i].mount.fuse_fd < 0)
+			continue;
+		s->fd[s->fds++] = sup->readonly[i].mount.fuse_fd;
+		s->fd[s->fds++] = sup->readonly[i].slots_fd;
+	}
+	return spawn_env_add(&s->env, err, "CERTFS_READONLY=%zu", (s->fds - FS_FDS) / 2);
+}
+
 /* In the order of child.h. */
 static int children_init(struct supervisor *sup, struct error *err)
 {
@@ -116,7 +132,8 @@ static int children_init(struct supervisor *sup, struct error *err)
 	    sizeof(net_fd) / sizeof(net_fd[0]);
 	for (size_t i = 0; i < sup->listeners.count; i++)
 		net->spawn.fd[net->spawn.fds++] = sup->listeners.fd[i];
-	return 0;
+	_Static_assert(sizeof(fs_fd) / sizeof(fs_fd[0]) == FS_FDS, "as child.h says");
+	return supervisor_pass_readonly(sup, err);
 }
 
 void supervisor_init(struct supervisor *sup, const struct supervisor_options *options,
@@ -127,6 +144,7 @@ void supervisor_init(struct supervisor *sup, const struct supervisor_options *op
 	sup->slots_fd = sup->signal_fd = sup->timer_fd = -1;
 	sup->link[0] = sup->link[1] = sup->publish[0] = sup->publish[1] = -1;
 	sup->mount = (struct mount){.fuse_fd = -1, .folder_fd = -1};
+	readonly_init(sup->readonly);
 	const struct child none = {.pidfd = -1, .ready_fd = -1, .reason = {-1, -1}};
 	for (size_t i = 0; i < CHILDREN; i++)
 		sup->child[i] = none;

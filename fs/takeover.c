@@ -23,6 +23,7 @@ static void describe_mount(const struct supervisor *sup, struct handover *h)
 	h->connection = slots_connection(sup->slots);
 	h->folder_mode = sup->mount.mode;
 	h->mode_changed = sup->mount.mode_changed;
+	readonly_describe(sup->readonly, h);
 }
 
 static struct handover_child describe_child(const struct child *c)
@@ -147,6 +148,7 @@ void takeover_resume(struct supervisor *sup)
 						     .pidfd = h->unreaped_fd[i]};
 	for (size_t i = 0; i < h->children; i++)
 		resume_child(sup, &h->child[i]);
+	readonly_resume(sup->readonly, h, sup->lg);
 	handover_pass(h, false);
 	sup->kept = h->kept != 0;
 	sup->announced = true;
@@ -184,6 +186,29 @@ static int adopt(struct supervisor *sup, const struct kept *kept,
 	return 0;
 }
 
+/* Those of the read-only mounts that can be gone on with; whatever is left is closed. */
+static void adopt_readonly(struct supervisor *sup, const struct kept *kept,
+			   const struct handover *h, bool taken)
+{
+	size_t places = 0;
+	for (size_t i = 0; i < kept->readonlys; i++) {
+		const struct kept_readonly *k = &kept->readonly[i];
+		const struct handover_readonly *known = NULL;
+		for (size_t j = 0; taken && j < h->readonlys && !known; j++)
+			if (h->readonly[j].connection == k->connection)
+				known = &h->readonly[j];
+		if (known && k->fuse_fd >= 0 && k->slots_fd >= 0) {
+			if (readonly_adopt(&sup->readonly[places], known, k->fuse_fd,
+					   k->slots_fd, sup->lg))
+				places++;
+			continue;
+		}
+		kept_drop_readonly(k->connection);
+		close_fd(k->fuse_fd);
+		close_fd(k->slots_fd);
+	}
+}
+
 bool takeover_kept(struct supervisor *sup)
 {
 	struct handover h;
@@ -194,6 +219,7 @@ bool takeover_kept(struct supervisor *sup)
 	bool taken = handover_read(kept.handover_fd, &h, &why) == 0 &&
 		     adopt(sup, &kept, &h, &why) == 0;
 	close_fd(kept.handover_fd);
+	adopt_readonly(sup, &kept, &h, taken);
 	if (taken) {
 		sup->kept = true;
 		log_notice(sup->lg, NULL, "goes on with the mount at %s", h.mountpoint);
@@ -217,6 +243,12 @@ void takeover_keep(struct supervisor *sup)
 	struct handover h;
 	struct error why = {0};
 	struct kept kept = {.fuse_fd = sup->mount.fuse_fd, .slots_fd = sup->slots_fd};
+	for (size_t i = 0; i < READONLY_MAX; i++) {
+		const struct readonly *r = &sup->readonly[i];
+		if (r->mount.fuse_fd >= 0)
+			kept.readonly[kept.readonlys++] = (struct kept_readonly){
+			    slots_connection(r->slots), r->mount.fuse_fd, r->slots_fd};
+	}
 	describe_mount(sup, &h);
 	if (handover_write(&h, &kept.handover_fd, &why) == 0) {
 		sup->kept = kept_put(&kept, &why);
@@ -235,6 +267,8 @@ void takeover_keep_listeners(const struct supervisor *sup)
 
 void supervisor_unmount(struct supervisor *sup)
 {
+	for (size_t i = 0; i < READONLY_MAX; i++)
+		readonly_close(&sup->readonly[i], sup->leaving);
 	if (sup->leaving) {
 		mount_leave(&sup->mount);
 		kept_drop_listeners(); /* the configuration may name others by now */

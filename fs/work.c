@@ -20,6 +20,7 @@
 
 #define BATCH_MAX 64
 #define TOLD_MAX  4096
+#define TOLD_MS   250
 #define READS_MAX 1024
 
 struct mark {
@@ -42,6 +43,7 @@ struct work {
 	uint64_t small_unique[SLOTS_SMALL]; /* 0: free */
 	struct mark told[TOLD_MAX];
 	size_t told_count;
+	int64_t told_ms; /* since when the first of them waits */
 	uint32_t reads[READS_MAX];
 	size_t read_count;
 };
@@ -204,9 +206,14 @@ void work_told(struct fs *fs, uint32_t number, uint64_t serial)
 {
 	struct work *w = fs->work;
 	pthread_mutex_lock(&w->lock);
+	bool first = w->told_count == 0;
+	if (first)
+		w->told_ms = fs_now_ms();
 	if (w->told_count < TOLD_MAX)
 		w->told[w->told_count++] = (struct mark){number, serial};
 	pthread_mutex_unlock(&w->lock);
+	if (first)
+		wake(w); /* it may sleep for long */
 }
 
 void work_answer(struct item *item)
@@ -308,9 +315,17 @@ static void finish_item(struct item *item)
 	work_answer(item);
 }
 
+static void take_told(struct work *w, struct batch *b)
+{
+	pthread_mutex_lock(&w->lock);
+	b->told_count = w->told_count;
+	memcpy(b->told, w->told, b->told_count * sizeof(*b->told));
+	w->told_count = 0;
+	pthread_mutex_unlock(&w->lock);
+}
+
 static bool take_batch(struct work *w, struct batch *b)
 {
-	b->work = w;
 	b->count = 0;
 	pthread_mutex_lock(&w->lock);
 	while (w->first && b->count < BATCH_MAX) {
@@ -319,11 +334,9 @@ static bool take_batch(struct work *w, struct batch *b)
 	}
 	if (!w->first)
 		w->last = &w->first;
-	b->told_count = b->count ? w->told_count : 0;
-	memcpy(b->told, w->told, b->told_count * sizeof(*b->told));
-	if (b->count)
-		w->told_count = 0;
 	pthread_mutex_unlock(&w->lock);
+	if (b->count)
+		take_told(w, b);
 	return b->count > 0;
 }
 
@@ -377,27 +390,75 @@ static void engine_staged(void *ctx, uint32_t number)
 	publish_note(w->fs->publish, number, 0);
 }
 
-static int sleep_ms(struct work *w)
+static int sooner_ms(int a, int b)
 {
-	int engine = engine_next_ms(w->engine), publish = publish_next_ms(w->fs->publish);
-	return publish >= 0 && (engine < 0 || publish < engine) ? publish : engine;
+	return a >= 0 && (b < 0 || a < b) ? a : b;
 }
 
-/* What a dead worker changed and didn't tell. */
+/* Marks are cleared along with the next commit, or in one of their own when none comes: a
+ * mark that stays would pass for a change that nobody was told of. */
+static int clear_in_ms(struct work *w)
+{
+	pthread_mutex_lock(&w->lock);
+	int64_t left_ms = w->told_count ? w->told_ms + TOLD_MS - fs_now_ms() : -1;
+	bool any = w->told_count > 0;
+	pthread_mutex_unlock(&w->lock);
+	return !any ? -1 : left_ms > 0 ? (int)left_ms : 0;
+}
+
+static int sleep_ms(struct work *w)
+{
+	int ms = sooner_ms(publish_next_ms(w->fs->publish), engine_next_ms(w->engine));
+	return sooner_ms(clear_in_ms(w), ms);
+}
+
+static void clear_told(struct work *w, struct batch *b)
+{
+	struct error err;
+	if (clear_in_ms(w) != 0)
+		return;
+	b->count = 0;
+	take_told(w, b);
+	/* Should the store take nothing, they are told once more by the next worker. */
+	if (db_update(w->fs->db, run_batch, b, &err) < 0)
+		log_warning(w->fs->lg, NULL, "%s", err.text);
+}
+
+static int by_serial(const void *a, const void *b)
+{
+	const struct mark *x = a, *y = b;
+	return (x->serial > y->serial) - (x->serial < y->serial);
+}
+
+/* What a dead worker changed and didn't tell, in the order in which it happened. */
 static void tell_left_over(struct work *w)
 {
 	struct txn *txn;
 	struct error err;
+	struct mark *marks = NULL, *more;
+	size_t count = 0, room = 0;
 	uint32_t number = 0;
 	uint64_t serial;
 	if (db_read_begin(w->fs->db, &txn, &err) < 0)
 		return;
 	while (changed_next(txn, number, &number, &serial, &err) == 0) {
-		notify_domain(w->fs->notify, number, serial, NULL);
+		if (count == room) {
+			room = room ? 2 * room : 64;
+			more = realloc(marks, room * sizeof(*marks));
+			if (!more)
+				break; /* the next worker tells the rest */
+			marks = more;
+		}
+		marks[count++] = (struct mark){number, serial};
 		if (number++ == UINT32_MAX)
 			break;
 	}
 	db_read_end(txn);
+	if (count)
+		qsort(marks, count, sizeof(*marks), by_serial);
+	for (size_t i = 0; i < count; i++)
+		notify_domain(w->fs->notify, marks[i].number, marks[i].serial, NULL);
+	free(marks);
 }
 
 static bool finished(struct work *w)
@@ -412,9 +473,10 @@ static void *loop(void *arg)
 {
 	struct work *w = arg;
 	struct publish *publish = w->fs->publish;
-	struct batch *b = malloc(sizeof(*b));
+	struct batch *b = calloc(1, sizeof(*b));
 	if (!b)
 		abort(); /* at start: the supervisor tries again */
+	b->work = w;
 	tell_left_over(w);
 	engine_run(w->engine, 0); /* what was due while nobody was there */
 	while (!finished(w)) {
@@ -437,6 +499,7 @@ static void *loop(void *arg)
 		if (fds[2].revents)
 			clock_refresh(w->fs->clk, w->fs->lg);
 		do_batches(w, b);
+		clear_told(w, b);
 		do_reads(w);
 		engine_run(w->engine, fds[3].revents);
 		publish_run(publish, fds[4].revents);

@@ -6,18 +6,20 @@
 
 #include <errno.h>
 
-#define RECORD 1
+#define RECORD 2 /* 1: without `before` */
 
 static int changed_decode(const struct db_value *value, uint64_t *serial,
 			  uint32_t *before, struct error *err)
 {
+	uint8_t version;
 	struct dec d;
 
 	dec_init(&d, value->data, value->size);
-	if (dec_u8(&d) != RECORD)
+	version = dec_u8(&d);
+	if (version < 1 || version > RECORD)
 		d.bad = true;
 	*serial = dec_u64(&d);
-	*before = dec_u32(&d);
+	*before = version > 1 ? dec_u32(&d) : 0;
 	if (!dec_done(&d))
 		return error_set(err, EIO, "the table of changed domains is damaged");
 	return 0;
@@ -38,10 +40,10 @@ static int changed_get(struct txn *txn, uint32_t number, uint64_t *serial,
 	return rc ? rc : changed_decode(&v, serial, before, err);
 }
 
-int changed_before(struct txn *txn, uint32_t number, uint32_t *before, struct error *err)
+int changed_before(struct txn *txn, uint32_t number, uint32_t *before, uint64_t *serial,
+		   struct error *err)
 {
-	uint64_t serial;
-	int rc = changed_get(txn, number, &serial, before, err);
+	int rc = changed_get(txn, number, serial, before, err);
 
 	if (rc != -ENOENT)
 		return rc;
@@ -55,7 +57,7 @@ int changed_mark(struct txn *txn, uint32_t number, uint32_t before, uint64_t *se
 	unsigned char key[ENC_NUMBER_KEY], record[16];
 	uint32_t first;
 	struct enc e;
-	int rc = changed_before(txn, number, &first, err);
+	int rc = changed_before(txn, number, &first, serial, err);
 
 	if (rc == 0)
 		rc = db_count(txn, "changed", serial, err);

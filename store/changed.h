@@ -15,8 +15,10 @@
  * change; of several changes the first one's is kept: it is what caches may still hold. */
 int changed_mark(struct txn *txn, uint32_t number, uint32_t before, uint64_t *serial,
 		 struct error *err);
-/* What was served before the changes that caches were not told of; 0: the same as now. */
-int changed_before(struct txn *txn, uint32_t number, uint32_t *before, struct error *err);
+/* What was served before the changes that caches were not told of, 0: the same as now; and
+ * the serial of the last of them. */
+int changed_before(struct txn *txn, uint32_t number, uint32_t *before, uint64_t *serial,
+		   struct error *err);
 /* Clears when the serial is still the same. */
 int changed_clear(struct txn *txn, uint32_t number, uint64_t serial, struct error *err);
 /* The first row with a number >= `from`. -ENOENT at the end. */

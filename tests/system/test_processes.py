@@ -53,6 +53,7 @@ def test_workers_have_names_and_users_of_their_own(plain):
 
 @pytest.mark.parametrize("role", ["fs", "net"])
 def test_workers_have_no_capability_and_gain_none(plain, role):
+    wait_for(lambda: plain.times_served(role), f"the {role} worker serves")
     status = status_of(plain.worker(role))
     for kind in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"):
         assert int(status[kind], 16) == 0, kind

@@ -137,6 +137,7 @@ def test_expiry_is_announced(certfs, clock, authority):
     daemon = certfs(certfs=clock.settings)
     daemon.mkdir(NAME)
     cp(daemon, NAME, Pair(authority, [NAME], days=1))
+    daemon.wait_for_log(f"renamed the names of {NAME}: done")
     with Watch(daemon.path(NAME)) as watch:
         clock(2 * 86400)
         watch.wait_for("MOVED_TO", "cert.pem")
@@ -147,6 +148,7 @@ def test_expiry_is_announced(certfs, clock, authority):
 def test_rm_of_a_custom_certificate_is_announced_when_it_takes_effect(plain, authority):
     plain.mkdir(NAME)
     cp(plain, NAME, Pair(authority, [NAME]))
+    plain.wait_for_log(f"renamed the names of {NAME}: done")
     with Watch(plain.path(NAME)) as watch:
         subprocess.run(["rm", plain.path(NAME, "cert.pem")], check=True)
         plain.wait_for_source(NAME, "self-signed fallback")

@@ -31,20 +31,21 @@ static void older_notification_clears_no_newer_mark(void **state)
 
 static int mark_before(struct txn *txn, void *arg, struct error *err)
 {
-	uint64_t serial;
+	uint64_t serial, last;
 	uint32_t before;
 
 	(void)arg;
-	assert_ok(changed_before(txn, 5, &before, err), err);
+	assert_ok(changed_before(txn, 5, &before, &last, err), err);
 	assert_int_equal(before, 0);
 	assert_ok(changed_mark(txn, 5, 0, &serial, err), err);
 	assert_ok(changed_mark(txn, 5, 17, &serial, err), err);
 	assert_ok(changed_mark(txn, 5, 18, &serial, err), err);
 	assert_ok(changed_mark(txn, 5, 0, &serial, err), err);
-	assert_ok(changed_before(txn, 5, &before, err), err);
+	assert_ok(changed_before(txn, 5, &before, &last, err), err);
 	assert_int_equal(before, 17);
+	assert_int_equal(last, serial);
 	assert_ok(changed_clear(txn, 5, serial, err), err);
-	assert_ok(changed_before(txn, 5, &before, err), err);
+	assert_ok(changed_before(txn, 5, &before, &last, err), err);
 	assert_int_equal(before, 0);
 	return 0;
 }
