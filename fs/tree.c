@@ -371,7 +371,11 @@ int tree_find(struct fs *fs, struct txn *txn, uint64_t parent, const char *name,
 	return not_found(err, name);
 }
 
-/* The root lasts as well: each walk of a path asks who may search it, and the kernel
+/* Pages last long enough for `ls -l`, which asks for each name that it has just listed;
+ * whoever opens one is not misled by an old size, since reading goes around it
+ * (direct_io).
+ *
+ * The root lasts as well: each walk of a path asks who may search it, and the kernel
  * itself forgets a folder's attributes when it makes or removes a name there. */
 double tree_attr_timeout(uint64_t id)
 {
@@ -381,9 +385,9 @@ double tree_attr_timeout(uint64_t id)
 	if (n.kind == NODE_FILE || n.kind == NODE_HISTORY_FILE || n.kind == NODE_ALIAS ||
 	    n.kind == NODE_DIR)
 		return FS_TIMEOUT;
-	if (tree_is_page(&n) || n.kind == NODE_TOKEN || n.kind == NODE_SCRATCH)
+	if (n.kind == NODE_TOKEN || n.kind == NODE_SCRATCH)
 		return 0;
-	return FS_FOLDER_TIMEOUT;
+	return tree_is_page(&n) ? FS_PAGE_TIMEOUT : FS_FOLDER_TIMEOUT;
 }
 
 int tree_entry(struct fs *fs, struct txn *txn, uint64_t id,
