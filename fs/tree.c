@@ -72,7 +72,7 @@ int tree_long_page(struct fs *fs, const struct node *node, struct secret **page,
 	struct db_usage usage;
 	struct txn *txn;
 	db_usage(fs->db, &usage); /* may not be asked for within a transaction */
-	int r = db_read_begin(fs->db, &txn, err);
+	int r = db_walk_begin(fs->db, &txn, err);
 	if (r < 0)
 		return r;
 	r = render(fs, txn, node, &usage, page, err);
@@ -509,7 +509,7 @@ void tree_statfs(fuse_req_t req, fuse_ino_t ino)
 	struct statvfs st = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = 255};
 	(void)ino;
 	db_usage(fs->db, &usage);
-	st.f_blocks = usage.mapped / 4096;
-	st.f_bfree = st.f_bavail = (usage.mapped - usage.used) / 4096;
+	st.f_blocks = (usage.used + usage.free) / 4096;
+	st.f_bfree = st.f_bavail = usage.free / 4096;
 	fuse_reply_statfs(req, &st);
 }
