@@ -11,6 +11,7 @@ import pytest
 
 from certificates import Authority, Pair
 from mount import SERVED
+from waiting import wait_for
 
 NAME, OTHER = "app.example.com", "other.example.com"
 PAGES = ("policy", "status", "status.json")
@@ -92,14 +93,18 @@ def test_listing_all_domains_again_asks_for_none_of_them(plain):
     assert set(asked) == {"opendir", "readdirplus", "releasedir"}
 
 
+def is_known(certfs, name):
+    """Whether reading asks for no name any more. What mkdir changed is told a moment later."""
+    asked = asked_by(certfs, lambda: [stat_all(certfs, name), read_all(certfs, name)])
+    return asked["lookup"] == 0
+
+
 @pytest.fixture
 def two(plain):
     """A certfs with two domains of which the kernel knows all, and a pair for the first."""
     for name in (NAME, OTHER):
         plain.mkdir(name)
-        for _ in range(2):
-            stat_all(plain, name)
-            read_all(plain, name)
+        wait_for(lambda: is_known(plain, name), f"{name} is known")  # noqa: B023
     return plain, Pair(Authority(), [NAME])
 
 
