@@ -16,7 +16,7 @@ class Scale:
         self.round_ms = 50 if quick else 200
         self.domains = 100 if quick else 1000
         self.orders = 1 if quick else 5
-        self.many = 20000 if quick else 1000000
+        self.many = 10000 if quick else 1000000
         self.few = 1000
         self.turns = 3 if quick else 9
         self.changes = 20 if quick else 200
