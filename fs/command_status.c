@@ -132,7 +132,7 @@ static int find_mount(const struct request *req)
 
 	if (rc == 0 && stat(path, &st) != 0)
 		rc = -errno;
-	return rc ? explain(req, NULL, path, rc) : EX_OK;
+	return rc ? mounted_explain(req->mountpoint, NULL, path, rc) : EX_OK;
 }
 
 static int show(const struct request *req)

@@ -55,7 +55,9 @@ static int add_pair(struct txn *txn, const struct filling *f, uint32_t number,
 	int rc = generation_add(txn, number, &f->pair[number % PAIRS], SOURCE_SELF_SIGNED,
 				NULL, "certfs", f->now_s, KEEP, &gen, err);
 
-	return rc ? rc : current_choose(txn, number, f->now_s, &changed, until_s, err);
+	return rc ? rc
+		  : current_choose(txn, number, f->now_s, SERVE_NOW, &changed, until_s,
+				   err);
 }
 
 static int told(struct txn *txn, uint32_t number, struct error *err)
