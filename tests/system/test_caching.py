@@ -125,5 +125,7 @@ def test_after_a_change_the_domains_own_files_cost_once_more(two):
     asked = asked_by(certfs, lambda: read_all(certfs, NAME))
     assert certfs.read(NAME, "combined.pem") == pair.combined
     assert asked["lookup"] >= len(SERVED) and asked["read"] >= len(SERVED)
+    # Its names are announced by renames, which the kernel asks about too.
+    wait_for(lambda: is_known(certfs, NAME), f"{NAME} is known again")
     assert cost(certfs, lambda: read_all(certfs, NAME)) == {
         "open": len(SERVED), "release": len(SERVED)}
