@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -103,23 +104,44 @@ static int show_domains(const struct request *req)
 	return rc;
 }
 
-static int show(const struct request *req)
+static int show_whole(const struct request *req)
 {
 	char *text = NULL;
 	size_t size;
-	/* Asked even where one domain is wanted: without it a folder that happens to be
-	 * there would be taken for a mount. */
 	int rc = fetch(req, NULL, &text, &size);
 
 	if (rc)
 		return rc;
-	if (req->domains > 0)
-		rc = show_domains(req);
-	else if (req->json)
+	if (req->json)
 		fwrite(text, 1, size, stdout);
 	else
 		rc = show_all(req, text, size);
 	free(text);
+	return rc;
+}
+
+/* A folder that happens to be there is no mount. The page itself is not read: it tells of
+ * all domains, and takes its time. */
+static int find_mount(const struct request *req)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int length =
+	    snprintf(path, sizeof(path), "%s/.certfs/status.json", req->mountpoint);
+	int rc = length >= (int)sizeof(path) ? -ENAMETOOLONG : 0;
+
+	if (rc == 0 && stat(path, &st) != 0)
+		rc = -errno;
+	return rc ? mounted_explain(req->mountpoint, NULL, path, rc) : EX_OK;
+}
+
+static int show(const struct request *req)
+{
+	int rc = find_mount(req);
+
+	if (rc)
+		return rc;
+	rc = req->domains > 0 ? show_domains(req) : show_whole(req);
 	if (fflush(stdout) != 0 && rc == EX_OK) {
 		fprintf(stderr, "certfs: the status can't be written: %s\n",
 			strerror(errno));

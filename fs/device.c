@@ -96,6 +96,7 @@ const struct fuse_lowlevel_ops device_operations = {
     .release = file_release,
     .fsync = file_fsync,
     .create = file_create,
+    .opendir = tree_opendir,
     .readdir = tree_readdir,
     .readdirplus = tree_readdirplus,
     .statfs = tree_statfs,

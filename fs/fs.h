@@ -63,6 +63,8 @@ struct fs {
 	86400.0 /* entries and attributes: a change invalidates what it touched */
 #define FS_FOLDER_TIMEOUT                                                                \
 	1.0 /* attributes of folders in which names come and go by themselves */
+/* Attributes of pages, whose size follows what they tell. */
+#define FS_PAGE_TIMEOUT 1.0
 
 static inline struct fs *fs_of(fuse_req_t req)
 {

@@ -227,3 +227,18 @@ void tree_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	(void)fi;
 	answer(req, ino, size, off, true);
 }
+
+/* The kernel keeps the listing of a domain's directory: what makes it another one either
+ * goes through the kernel or is told (notify.h). Scratch files alone go by themselves. */
+void tree_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct scratch_info info;
+	char name[NAME_MAX_TEXT];
+	struct node n;
+	if (node_of(ino, &n) && n.kind == NODE_DIR && n.number != 0 &&
+	    !scratch_list(fs_of(req)->scratch, n.number, 0, name, sizeof(name), &info)) {
+		fi->cache_readdir = 1;
+		fi->keep_cache = 1;
+	}
+	fuse_reply_open(req, fi);
+}

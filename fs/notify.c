@@ -37,6 +37,7 @@ static void forget_name(struct fs *fs, uint64_t parent, const char *name)
 
 static void tell(struct fs *fs, uint32_t number, uint64_t serial)
 {
+	static const enum node_kind page[] = {NODE_STATUS, NODE_STATUS_JSON, NODE_POLICY};
 	struct domain d;
 	struct error err;
 	struct txn *txn;
@@ -46,7 +47,11 @@ static void tell(struct fs *fs, uint32_t number, uint64_t serial)
 	uint32_t before = 0;
 	for (int kind = 0; kind < FILE_KINDS; kind++)
 		forget_name(fs, dir, file_name[kind]);
-	fuse_lowlevel_notify_inval_inode(fs->session, dir, -1, 0);
+	/* Its attributes, and the listing that the kernel keeps. */
+	fuse_lowlevel_notify_inval_inode(fs->session, dir, 0, 0);
+	for (size_t i = 0; i < sizeof(page) / sizeof(*page); i++)
+		fuse_lowlevel_notify_inval_inode(fs->session, node_id(number, 0, page[i]),
+						 -1, 0);
 	if (db_read_begin(fs->db, &txn, &err) < 0)
 		return;
 	int r = changed_before(txn, number, &before, &last, &err);

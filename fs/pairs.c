@@ -225,6 +225,21 @@ static uint32_t decide_in_group(struct pairs *p, const struct pairs_open *o,
 	return m->gen;
 }
 
+/* Of a group that has not shown yet that its readers move: when it does, what it has
+ * begun is known. */
+static void count_in_group(struct pairs *p, const struct pairs_open *o,
+			   const struct group *g, unsigned half)
+{
+	struct moving *m = moving_get(p, g->tgid, o->number, o->now_ms);
+	if (half == g->first) {
+		m->gen = o->served;
+		m->last_ms = o->now_ms;
+		m->begun++;
+	} else if (half && m->begun) {
+		m->begun--;
+	}
+}
+
 static void begin(struct reader *r, const struct pairs_open *o, unsigned bits)
 {
 	r->have = 0;
@@ -245,6 +260,7 @@ static uint32_t decide(struct pairs *p, struct reader *r, const struct pairs_ope
 		g->first = (uint8_t)half;
 	if (g->abandoned == HALVES)
 		return decide_in_group(p, o, g, bits);
+	count_in_group(p, o, g, half);
 	if (r->have && !(r->have & bits) && o->now_ms - r->began_ms < PAIRS_MS) {
 		r->have |= bits;
 		return r->gen;

@@ -16,8 +16,9 @@
  * all pairs that the group has begun are of one generation: the half that it reads first
  * begins one, the other half ends one, and after a rotation a first half is *held* until
  * none is begun any more (or for PAIRS_HOLD_MS, should a half never come). Such a group
- * waits for itself, for the time that one of its pairs takes, once a rotation. (Groups that
- * keep their readers are left out of it: nothing of theirs waits.)
+ * waits for itself, for the time that one of its pairs takes, once a rotation. (What
+ * groups that keep their readers have begun is counted too, so that it is known when they
+ * show that they don't; but nothing of theirs waits.)
  *
  * When the inode at hand is of another generation than the opener's, OPEN is answered
  * ESTALE. The kernel then walks the path once more with LOOKUP_REVAL (fs/namei.c,

@@ -511,8 +511,16 @@ static void on_connection_end(struct supervisor *sup)
 	stop(sup);
 }
 
+/* The connection is looked at and not waited for: whoever waits there is woken by every
+ * request, which doubles what an open costs. The worker waits there, and its end is an
+ * event of ours; where there is none, the timer ticks. */
+static bool connection_is_over(const struct supervisor *sup)
+{
+	struct pollfd fuse = {.fd = sup->mount.fuse_fd}; /* POLLERR comes unasked */
+	return !sup->stopping && poll(&fuse, 1, 0) == 1;
+}
+
 enum {
-	POLL_FUSE,
 	POLL_SIGNAL,
 	POLL_TIMER,
 	POLL_PROBE,
@@ -523,8 +531,6 @@ enum {
 
 static void fill(const struct supervisor *sup, struct pollfd polls[POLLS])
 {
-	int fuse = sup->stopping ? -1 : sup->mount.fuse_fd;
-	polls[POLL_FUSE] = (struct pollfd){.fd = fuse}; /* POLLERR comes unasked */
 	polls[POLL_SIGNAL] = (struct pollfd){.fd = sup->signal_fd, .events = POLLIN};
 	polls[POLL_TIMER] = (struct pollfd){.fd = sup->timer_fd, .events = POLLIN};
 	polls[POLL_PROBE] = (struct pollfd){
@@ -557,7 +563,7 @@ static void look_for_ends(struct supervisor *sup, const struct pollfd *polls)
 static void dispatch(struct supervisor *sup, const struct pollfd polls[POLLS])
 {
 	/* First: a worker ends when its connection does, and isn't started again. */
-	if (polls[POLL_FUSE].revents)
+	if (connection_is_over(sup))
 		on_connection_end(sup);
 	const struct pollfd *p = &polls[POLL_CHILD];
 	for (size_t i = 0; i < CHILDREN; i++, p += 2) {

@@ -72,7 +72,7 @@ int tree_long_page(struct fs *fs, const struct node *node, struct secret **page,
 	struct db_usage usage;
 	struct txn *txn;
 	db_usage(fs->db, &usage); /* may not be asked for within a transaction */
-	int r = db_read_begin(fs->db, &txn, err);
+	int r = db_walk_begin(fs->db, &txn, err);
 	if (r < 0)
 		return r;
 	r = render(fs, txn, node, &usage, page, err);
@@ -371,7 +371,11 @@ int tree_find(struct fs *fs, struct txn *txn, uint64_t parent, const char *name,
 	return not_found(err, name);
 }
 
-/* The root lasts as well: each walk of a path asks who may search it, and the kernel
+/* Pages last long enough for `ls -l`, which asks for each name that it has just listed;
+ * whoever opens one is not misled by an old size, since reading goes around it
+ * (direct_io).
+ *
+ * The root lasts as well: each walk of a path asks who may search it, and the kernel
  * itself forgets a folder's attributes when it makes or removes a name there. */
 double tree_attr_timeout(uint64_t id)
 {
@@ -381,9 +385,9 @@ double tree_attr_timeout(uint64_t id)
 	if (n.kind == NODE_FILE || n.kind == NODE_HISTORY_FILE || n.kind == NODE_ALIAS ||
 	    n.kind == NODE_DIR)
 		return FS_TIMEOUT;
-	if (tree_is_page(&n) || n.kind == NODE_TOKEN || n.kind == NODE_SCRATCH)
+	if (n.kind == NODE_TOKEN || n.kind == NODE_SCRATCH)
 		return 0;
-	return FS_FOLDER_TIMEOUT;
+	return tree_is_page(&n) ? FS_PAGE_TIMEOUT : FS_FOLDER_TIMEOUT;
 }
 
 int tree_entry(struct fs *fs, struct txn *txn, uint64_t id,
@@ -505,7 +509,7 @@ void tree_statfs(fuse_req_t req, fuse_ino_t ino)
 	struct statvfs st = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = 255};
 	(void)ino;
 	db_usage(fs->db, &usage);
-	st.f_blocks = usage.mapped / 4096;
-	st.f_bfree = st.f_bavail = (usage.mapped - usage.used) / 4096;
+	st.f_blocks = (usage.used + usage.free) / 4096;
+	st.f_bfree = st.f_bavail = usage.free / 4096;
 	fuse_reply_statfs(req, &st);
 }

@@ -39,6 +39,7 @@ void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void tree_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void tree_readlink(fuse_req_t req, fuse_ino_t ino);
 void tree_statfs(fuse_req_t req, fuse_ino_t ino);
+void tree_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void tree_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		  struct fuse_file_info *fi);
 void tree_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define MAP_SIZE_FIRST ((size_t)64 << 20)
@@ -38,8 +39,12 @@ static void gate_leave(struct db *db)
 static void gate_close(struct db *db)
 {
 	pthread_mutex_lock(&db->lock);
-	while (db->alone)
+	while (db->closing || db->alone)
 		pthread_cond_wait(&db->moved, &db->lock);
+	db->closing = true;
+	while (db->walks > 0)
+		pthread_cond_wait(&db->moved, &db->lock);
+	db->closing = false;
 	db->alone = true;
 	while (db->inside > 0)
 		pthread_cond_wait(&db->moved, &db->lock);
@@ -150,16 +155,33 @@ static int txn_new(struct db *db, struct txn **out)
 	return 0;
 }
 
+static void walk_end_locked(struct db *db)
+{
+	db->walks--;
+	if (db->closing && db->walks == 0)
+		pthread_cond_broadcast(&db->moved);
+}
+
+static void read_fail(struct db *db, bool walk)
+{
+	pthread_mutex_lock(&db->lock);
+	if (walk)
+		walk_end_locked(db);
+	gate_leave_locked(db);
+	pthread_mutex_unlock(&db->lock);
+}
+
 /* 0 and inside the gate, or LMDB's code and outside of it. */
-static int read_start(struct db *db, struct txn **out)
+static int read_start(struct db *db, bool walk, struct txn **out)
 {
 	struct txn *t;
 	int rc;
 
 	pthread_mutex_lock(&db->lock);
-	while (db->alone)
+	while (db->alone || (walk && db->closing))
 		pthread_cond_wait(&db->moved, &db->lock);
 	db->inside++;
+	db->walks += walk;
 	t = db->idle;
 	if (t)
 		db->idle = t->next;
@@ -176,18 +198,20 @@ static int read_start(struct db *db, struct txn **out)
 	} else {
 		rc = txn_new(db, &t);
 	}
-	if (rc)
-		gate_leave(db);
-	else
+	if (rc) {
+		read_fail(db, walk);
+	} else {
+		t->walk = walk;
 		*out = t;
+	}
 	return rc;
 }
 
-int db_read_begin(struct db *db, struct txn **txn, struct error *err)
+static int read_begin(struct db *db, bool walk, struct txn **txn, struct error *err)
 {
 	int code, rc;
 
-	while ((code = read_start(db, txn))) {
+	while ((code = read_start(db, walk, txn))) {
 		if (!can_be_mended(code))
 			return db_fail(db, code, err);
 		rc = mend(db, code, err);
@@ -195,6 +219,16 @@ int db_read_begin(struct db *db, struct txn **txn, struct error *err)
 			return rc;
 	}
 	return 0;
+}
+
+int db_read_begin(struct db *db, struct txn **txn, struct error *err)
+{
+	return read_begin(db, false, txn, err);
+}
+
+int db_walk_begin(struct db *db, struct txn **txn, struct error *err)
+{
+	return read_begin(db, true, txn, err);
 }
 
 void db_read_end(struct txn *txn)
@@ -205,6 +239,8 @@ void db_read_end(struct txn *txn)
 	pthread_mutex_lock(&db->lock);
 	txn->next = db->idle;
 	db->idle = txn;
+	if (txn->walk)
+		walk_end_locked(db);
 	gate_leave_locked(db);
 	pthread_mutex_unlock(&db->lock);
 }
@@ -280,10 +316,13 @@ int db_nested(struct txn *txn, db_change *change, void *arg, struct error *err)
 
 void db_usage(struct db *db, struct db_usage *usage)
 {
+	struct statvfs disk;
 	MDB_envinfo info;
 	MDB_stat st;
 
 	*usage = (struct db_usage){0};
+	if (statvfs(db->dir, &disk) == 0)
+		usage->free = (uint64_t)disk.f_bavail * disk.f_frsize;
 	gate_enter(db);
 	if (db->env && mdb_env_info(db->env, &info) == 0 &&
 	    mdb_env_stat(db->env, &st) == 0) {

@@ -81,6 +81,9 @@ const struct seal *db_seal(const struct txn *txn);
 
 /* A read transaction: a snapshot. Keep it short. Any thread. */
 int db_read_begin(struct db *db, struct txn **txn, struct error *err);
+/* The same for a walk that takes its time. While the map waits for it to grow, others still
+ * read; one that begins then waits itself. */
+int db_walk_begin(struct db *db, struct txn **txn, struct error *err);
 void db_read_end(struct txn *txn);
 
 /* Runs `change` in a write transaction and commits. When `change` fails nothing has
@@ -127,6 +130,7 @@ int db_count(struct txn *txn, const char *counter, uint64_t *value, struct error
 uint64_t db_entries(struct txn *txn, enum db_table table);
 struct db_usage {
 	uint64_t used, mapped;
+	uint64_t free; /* what the disk has left for it */
 };
 void db_usage(struct db *db, struct db_usage *usage);
 

@@ -147,6 +147,19 @@ static int tables_open(struct db *db, MDB_env *env, struct error *err)
 	return tables_open_as(db, env, 0, err);
 }
 
+/* The size that the map had grown to, else the first write would have it grow again. */
+static int map_as_before(const struct db *db, MDB_env *env)
+{
+	MDB_envinfo info;
+	int rc = mdb_env_set_mapsize(env, 0);
+
+	if (rc == 0)
+		rc = mdb_env_info(env, &info);
+	if (rc == 0 && info.me_mapsize < db->map_size)
+		rc = mdb_env_set_mapsize(env, db->map_size);
+	return rc;
+}
+
 int db_env_open(struct db *db, struct error *err)
 {
 	MDB_env *env = NULL;
@@ -163,6 +176,8 @@ int db_env_open(struct db *db, struct error *err)
 	if (rc == 0)
 		rc = mdb_env_open(env, db->dir,
 				  MDB_NOTLS | (db->read_only ? MDB_RDONLY : 0), 0600);
+	if (rc == 0)
+		rc = map_as_before(db, env);
 	if (rc == 0)
 		rc = mdb_reader_check(env, &dead);
 	if (rc == ENOENT)

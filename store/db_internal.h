@@ -4,8 +4,9 @@
  * its transactions), db_env.c (the environment: opening it, making its map larger, bringing
  * it back), db_rows.c (what is in the tables). LMDB's types and codes stay in these.
  *
- * The gate: transactions are `inside`; who changes the map or the environment is `alone`,
- * and then nobody is inside. The environment's functions are called by who is alone, or
+ * The gate: transactions are `inside`, `walks` of them long ones; who changes the map or
+ * the environment is `alone`, and then nobody is inside. Until the walks are over it is
+ * `closing`, which keeps out further walks alone. The environment's functions are called by who is alone, or
  * while nobody else has the db yet or any more. */
 #ifndef CERTFS_STORE_DB_INTERNAL_H
 #define CERTFS_STORE_DB_INTERNAL_H
@@ -23,6 +24,7 @@ struct txn {
 	struct txn *root; /* the outermost of nested ones; itself when it is that */
 	struct txn *next; /* in db->idle */
 	bool full;        /* of the root: the map was too small for something inside */
+	bool walk;
 };
 
 struct db {
@@ -38,8 +40,8 @@ struct db {
 	/* The gate. */
 	pthread_mutex_t lock;
 	pthread_cond_t moved;
-	unsigned int inside;
-	bool alone;
+	unsigned int inside, walks;
+	bool closing, alone;
 	struct txn *idle; /* read transactions that were reset, to be renewed */
 };
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 
+import pool
 from conftest import PAIRS
 
 NAME = "app.example.com"
@@ -41,3 +42,15 @@ def test_readers_that_change_threads_get_pairs_too(plain, pairs):
     assert seen["failed"] == 0, os.strerror(seen["errno"])
     assert seen["mixed"] == 0
     assert seen["pairs"] > 10000 and seen["rotations"] >= 300
+
+
+def test_goroutines_that_change_threads_get_pairs_too(plain, pairs, folder):
+    directory = plain.mkdir(NAME)
+    contents = [(pairs / f"{i}.pem").read_bytes() for i in range(PAIRS)]
+    program = pool.build(folder)
+    pool.rotate(os.path.join(directory, "combined.pem"), contents[-1:], 1, 0)
+    seen = pool.run(program, directory, directory, contents, 300, 0.1)
+    print(seen)
+    assert seen["failed"] == 0, seen["first"]
+    assert seen["mixed"] == 0
+    assert seen["pairs"] > 10000

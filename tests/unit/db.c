@@ -171,6 +171,25 @@ static void map_grows_by_itself(void **state)
 	assert_true(after.used >= (uint64_t)2000 * 1500 && after.used <= after.mapped);
 }
 
+static void a_map_that_has_grown_is_as_large_when_opened_again(void **state)
+{
+	const struct db_options options = {.map_size = SMALL};
+	struct fill f = {.rows = 2000, .size = 1500};
+	struct temp_store *t = *state;
+	struct db_usage before, after;
+
+	temp_store_remove(t);
+	temp_store_folder(t);
+	temp_store_open(t, &options);
+	in_update(t, fill, &f);
+	db_usage(t->db, &before);
+	assert_true(before.used < before.mapped);
+	db_close(t->db);
+	temp_store_open(t, &options);
+	db_usage(t->db, &after);
+	assert_int_equal(after.mapped, before.mapped);
+}
+
 /* A batch goes on after a request's failure; it must not take a full map for one. */
 static void map_grows_for_a_nested_change_whose_failure_is_ignored(void **state)
 {
@@ -240,6 +259,46 @@ static void readers_go_on_while_the_map_grows(void **state)
 	for (int i = 0; i < 3; i++)
 		pthread_join(thread[i], NULL);
 	assert_int_equal(atomic_load(&r.failures), 0);
+}
+
+struct writer {
+	struct temp_store *t;
+	atomic_bool through;
+};
+
+static void *write_much(void *arg)
+{
+	struct fill f = {.rows = 2000, .size = 1500};
+	struct writer *w = arg;
+
+	in_update(w->t, fill, &f);
+	atomic_store(&w->through, true);
+	return NULL;
+}
+
+static void growth_waits_for_a_walk_and_holds_up_no_other_reader(void **state)
+{
+	const struct db_options options = {.map_size = SMALL};
+	struct temp_store *t = *state;
+	struct writer w = {.t = t};
+	struct txn *walk = NULL;
+	struct error err = {.code = 0};
+	pthread_t thread;
+
+	temp_store_remove(t);
+	temp_store_folder(t);
+	temp_store_open(t, &options);
+	in_update(t, put_text, text_a);
+	assert_int_equal(db_walk_begin(t->db, &walk, &err), 0);
+	assert_int_equal(pthread_create(&thread, NULL, write_much, &w), 0);
+	/* Each of these would wait for the walk's end, and never come back, where growth
+	 * held up readers. */
+	for (int i = 0; i < 100000; i++)
+		assert_text(t, "key", "a");
+	assert_false(atomic_load(&w.through));
+	db_read_end(walk);
+	pthread_join(thread, NULL);
+	assert_int_equal(rows_of(t), 2000 + 1);
 }
 
 static void say(int fd)
@@ -732,6 +791,8 @@ int main(void)
 	    store_test(map_grows_by_itself),
 	    store_test(map_grows_for_a_nested_change_whose_failure_is_ignored),
 	    store_test(readers_go_on_while_the_map_grows),
+	    store_test(growth_waits_for_a_walk_and_holds_up_no_other_reader),
+	    store_test(a_map_that_has_grown_is_as_large_when_opened_again),
 	    cmocka_unit_test(map_grown_by_another_process_is_taken_over_by_reads),
 	    cmocka_unit_test(map_grown_by_another_process_is_taken_over_by_updates),
 	    store_test(second_daemon_is_refused_and_told_who_has_the_store),

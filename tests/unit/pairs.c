@@ -264,6 +264,19 @@ static void readers_that_move_keep_their_pairs(void **state)
 	}
 }
 
+/* A pair that was begun and not counted would be mixed at each rotation from then on. */
+static void pairs_begun_before_the_readers_were_seen_to_move_are_waited_for(void **state)
+{
+	struct world *w = *state;
+	uint32_t first = get(w, 105, FILE_CERT);
+	move(w);
+	w->served++;
+	assert_true(held(w, 102, FILE_CERT));
+	assert_int_equal(get(w, 106, FILE_PRIVKEY), first);
+	assert_false(held(w, 102, FILE_CERT));
+	assert_int_equal(get(w, 103, FILE_PRIVKEY), w->served);
+}
+
 static void half_that_never_comes_holds_nobody_for_long(void **state)
 {
 	struct world *w = *state;
@@ -400,6 +413,7 @@ int main(void)
 	    T(worker_that_was_replaced_goes_on_with_pairs),
 	    T(table_of_another_version_is_begun_anew),
 	    T(readers_that_move_keep_their_pairs),
+	    T(pairs_begun_before_the_readers_were_seen_to_move_are_waited_for),
 	    T(half_that_never_comes_holds_nobody_for_long),
 	    T(readers_that_stay_are_never_held),
 	    T(groups_do_not_meet),
