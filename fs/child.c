@@ -138,10 +138,7 @@ static int run_fs(struct child *c, struct error *err)
 					       .key_gid = keys,
 					       .confine = confine,
 					       .confine_ctx = c};
-	rc = worker_run(&options, err);
-	/* The worker knows its store as ".". */
-	return rc == -EBUSY || rc == -EPROTO ? error_context(err, "%s", c->cfg->store)
-					     : rc;
+	return worker_run(&options, err);
 }
 
 static int run_net(struct child *c, struct error *err)

@@ -417,6 +417,16 @@ static bool blank(const struct secret *content)
 	return true;
 }
 
+static void refuse_lost(fuse_req_t req)
+{
+	struct error err;
+	int r = error_set(&err, EIO,
+			  "a file was being written while the fs worker was replaced: it "
+			  "must be written again");
+	(void)r;
+	fs_refuse(req, &err);
+}
+
 void file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
@@ -435,7 +445,7 @@ void file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		if (item)
 			work_submit(item);
 		else if (!fs->replaying)
-			fuse_reply_err(req, EIO);
+			refuse_lost(req);
 		return;
 	}
 	if (!h->writing || !h->dirty || !h->content || blank(h->content)) {

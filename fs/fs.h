@@ -59,10 +59,10 @@ struct fs {
 	const struct fuse_lowlevel_ops *operations;
 };
 
-#define FS_TIMEOUT                                                                       \
-	86400.0 /* entries and attributes: a change invalidates what it touched */
-#define FS_FOLDER_TIMEOUT                                                                \
-	1.0 /* attributes of folders in which names come and go by themselves */
+/* Entries and attributes: a change invalidates what it touched. */
+#define FS_TIMEOUT 86400.0
+/* Attributes of folders in which names come and go by themselves. */
+#define FS_FOLDER_TIMEOUT 1.0
 /* Attributes of pages, whose size follows what they tell. */
 #define FS_PAGE_TIMEOUT 1.0
 

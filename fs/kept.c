@@ -19,6 +19,10 @@
 #define NAME_RO_FUSE  "ro-fuse-"
 #define NAME_RO_SLOTS "ro-slots-"
 
+/* Who polls /dev/fuse is woken by every request, which would be process 1. A connection that
+ * has ended stays there until the next supervisor has looked at it (mount_adopt). */
+#define UNWATCHED "FDPOLL=0\n"
+
 #define MANAGER    "org.freedesktop.systemd1"
 #define UNITS      "/org/freedesktop/systemd1/unit"
 #define PRIVATE    "unix:path=/run/systemd/private"
@@ -35,7 +39,8 @@ static int put(const char *state, int fd, struct error *err)
 static int put_readonly(const struct kept_readonly *r, struct error *err)
 {
 	char fuse[80], slots[80];
-	snprintf(fuse, sizeof(fuse), "FDSTORE=1\nFDNAME=" NAME_RO_FUSE "%016" PRIx64,
+	snprintf(fuse, sizeof(fuse),
+		 "FDSTORE=1\n" UNWATCHED "FDNAME=" NAME_RO_FUSE "%016" PRIx64,
 		 r->connection);
 	snprintf(slots, sizeof(slots), "FDSTORE=1\nFDNAME=" NAME_RO_SLOTS "%016" PRIx64,
 		 r->connection);
@@ -55,7 +60,7 @@ bool kept_put(const struct kept *kept, struct error *err)
 	}
 	return put("FDSTORE=1\nFDNAME=" NAME_HANDOVER, kept->handover_fd, err) > 0 &&
 	       put("FDSTORE=1\nFDNAME=" NAME_SLOTS, kept->slots_fd, err) > 0 &&
-	       put("FDSTORE=1\nFDNAME=" NAME_FUSE, kept->fuse_fd, err) > 0;
+	       put("FDSTORE=1\n" UNWATCHED "FDNAME=" NAME_FUSE, kept->fuse_fd, err) > 0;
 }
 
 /* Without it the next supervisor has to bind the address itself. */

@@ -3,12 +3,11 @@
 /* kept: what systemd keeps for the next supervisor (its descriptor store, sd_notify(3)).
  *
  * /dev/fuse ("fuse"), the slots ("slots") and a handover ("handover") of the mount, and
- * "ro-fuse-ID" and "ro-slots-ID" of each read-only one. With
- * them in systemd's hands the mount stands while no supervisor lives, and requests wait.
- * systemd drops the first by itself when the connection ends. The listening sockets too
+ * "ro-fuse-ID" and "ro-slots-ID" of each read-only one. With them in systemd's hands the
+ * mount stands while no supervisor lives, and requests wait. The listening sockets too
  * ("listen"): processes of the dead supervisor may not be quite dead yet, and nobody else
- * could bind them. Without systemd, or without
- * FileDescriptorStoreMax= in the unit, all of this does nothing. */
+ * could bind them. Without systemd, or without FileDescriptorStoreMax= in the unit, all of
+ * this does nothing. */
 #ifndef CERTFS_FS_KEPT_H
 #define CERTFS_FS_KEPT_H
 

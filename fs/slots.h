@@ -63,8 +63,8 @@ const void *slots_init(const struct slots *s, size_t *size);
 struct slot_ref {
 	unsigned char *data; /* in this process' mapping */
 	size_t size;
-	_Atomic uint64_t
-	    *begun_ns; /* CLOCK_MONOTONIC when this worker took it up; 0: free */
+	/* CLOCK_MONOTONIC when this worker took it up; 0: free */
+	_Atomic uint64_t *begun_ns;
 	_Atomic uint32_t *deaths; /* workers that died with it in work */
 };
 struct slot_ref slots_big(struct slots *s);

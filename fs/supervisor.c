@@ -514,10 +514,10 @@ static void on_connection_end(struct supervisor *sup)
 /* The connection is looked at and not waited for: whoever waits there is woken by every
  * request, which doubles what an open costs. The worker waits there, and its end is an
  * event of ours; where there is none, the timer ticks. */
-static bool connection_is_over(const struct supervisor *sup)
+static bool connection_is_over(const struct supervisor *sup, int fuse_fd)
 {
-	struct pollfd fuse = {.fd = sup->mount.fuse_fd}; /* POLLERR comes unasked */
-	return !sup->stopping && poll(&fuse, 1, 0) == 1;
+	struct pollfd fuse = {.fd = fuse_fd}; /* POLLERR comes unasked */
+	return !sup->stopping && fuse_fd >= 0 && poll(&fuse, 1, 0) == 1;
 }
 
 enum {
@@ -525,8 +525,7 @@ enum {
 	POLL_TIMER,
 	POLL_PROBE,
 	POLL_CHILD,
-	POLL_READONLY = POLL_CHILD + 2 * CHILDREN + UNREAPED_MAX,
-	POLLS = POLL_READONLY + READONLY_MAX
+	POLLS = POLL_CHILD + 2 * CHILDREN + UNREAPED_MAX
 };
 
 static void fill(const struct supervisor *sup, struct pollfd polls[POLLS])
@@ -545,14 +544,12 @@ static void fill(const struct supervisor *sup, struct pollfd polls[POLLS])
 	}
 	for (size_t i = 0; i < UNREAPED_MAX; i++)
 		*p++ = (struct pollfd){.fd = sup->unreaped[i].pidfd, .events = POLLIN};
-	for (size_t i = 0; i < READONLY_MAX; i++)
-		*p++ = (struct pollfd){.fd = sup->readonly[i].mount.fuse_fd};
 }
 
-static void look_for_ends(struct supervisor *sup, const struct pollfd *polls)
+static void look_for_ends(struct supervisor *sup)
 {
 	for (size_t i = 0; i < READONLY_MAX; i++) {
-		if (!polls[i].revents || polls[i].fd != sup->readonly[i].mount.fuse_fd)
+		if (!connection_is_over(sup, sup->readonly[i].mount.fuse_fd))
 			continue;
 		kept_drop_readonly(slots_connection(sup->readonly[i].slots));
 		readonly_ended(&sup->readonly[i]);
@@ -563,7 +560,7 @@ static void look_for_ends(struct supervisor *sup, const struct pollfd *polls)
 static void dispatch(struct supervisor *sup, const struct pollfd polls[POLLS])
 {
 	/* First: a worker ends when its connection does, and isn't started again. */
-	if (connection_is_over(sup))
+	if (connection_is_over(sup, sup->mount.fuse_fd))
 		on_connection_end(sup);
 	const struct pollfd *p = &polls[POLL_CHILD];
 	for (size_t i = 0; i < CHILDREN; i++, p += 2) {
@@ -579,7 +576,7 @@ static void dispatch(struct supervisor *sup, const struct pollfd polls[POLLS])
 		close(p[i].fd);
 		sup->unreaped[i].pidfd = -1;
 	}
-	look_for_ends(sup, &polls[POLL_READONLY]);
+	look_for_ends(sup);
 	if (polls[POLL_PROBE].revents)
 		reload_probed(sup);
 	if (polls[POLL_SIGNAL].revents)

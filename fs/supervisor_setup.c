@@ -5,6 +5,7 @@
 #include "fs/hang.h"
 #include "fs/supervisor_internal.h"
 #include "fs/takeover.h"
+#include "store/db_folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -204,6 +205,9 @@ static int prepare_anew(struct supervisor *sup, struct error *err)
 		rc = confine_lookup(cfg->net_user, &net_user, err);
 	if (rc == 0)
 		rc = folder_prepare(cfg->store, &fs_user, err);
+	/* Before the sockets, which another certfs would have as well. */
+	if (rc == 0 && !adopted)
+		rc = db_folder_check(cfg->store, err);
 	if (rc == 0)
 		rc = open_waits(sup, err);
 	if (rc == 0)

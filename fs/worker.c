@@ -58,7 +58,8 @@ static int open_store(struct fs *fs, struct seal **seal, struct error *err)
 	int r = clock_open(&fs->clk, fs->cfg->clock_offset_file, err);
 	if (r == 0)
 		r = seal_open(seal, fs->cfg->master_key_file, err);
-	struct db_options options = {.seal = r == 0 ? *seal : NULL};
+	struct db_options options = {.name = fs->cfg->store,
+				     .seal = r == 0 ? *seal : NULL};
 	if (r == 0)
 		r = db_open(&fs->db, ".", &options, err);
 	bool needed = false;

@@ -85,10 +85,12 @@ static size_t page_round(size_t size)
 int db_open(struct db **out, const char *dir, const struct db_options *options,
 	    struct error *err)
 {
+	const char *name = options->name ? options->name : dir;
 	struct db *db = calloc(1, sizeof(*db));
 	int rc = 0;
 
-	if (!db || !(db->dir = strdup(dir))) {
+	if (!db || !(db->dir = strdup(dir)) || !(db->name = strdup(name))) {
+		free(db ? db->dir : NULL);
 		free(db);
 		return error_set(err, ENOMEM, "no memory for the store");
 	}
@@ -100,10 +102,10 @@ int db_open(struct db **out, const char *dir, const struct db_options *options,
 	db->seal = options->seal;
 	if (!db->read_only) {
 		if (mkdir(dir, 0700) != 0 && errno != EEXIST)
-			rc = error_set(err, errno, "cannot make %s: %s", dir,
+			rc = error_set(err, errno, "cannot make %s: %s", name,
 				       strerror(errno));
 		if (rc == 0)
-			rc = db_folder_lock(dir, &db->lock_fd, err);
+			rc = db_folder_lock(dir, name, &db->lock_fd, err);
 		if (rc == 0)
 			rc = db_folder_clear(dir, err);
 	}
@@ -126,6 +128,7 @@ void db_close(struct db *db)
 		close(db->lock_fd);
 	pthread_cond_destroy(&db->moved);
 	pthread_mutex_destroy(&db->lock);
+	free(db->name);
 	free(db->dir);
 	free(db);
 }
@@ -283,7 +286,7 @@ int db_update(struct db *db, db_change *change, void *arg, struct error *err)
 
 	if (db->read_only)
 		return error_set(err, EROFS,
-				 "the store in %s was opened for reading only", db->dir);
+				 "the store in %s was opened for reading only", db->name);
 	for (;;) {
 		rc = update_once(db, change, arg, &trouble, err);
 		if (!trouble)

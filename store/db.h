@@ -67,6 +67,7 @@ struct db_value {
 };
 
 struct db_options {
+	const char *name;  /* the folder's, for messages; NULL: `dir` */
 	bool read_only;    /* for tools; takes no lock */
 	size_t map_size;   /* first size in bytes; 0: 64 MiB; grows by itself */
 	struct seal *seal; /* for generation_*; may be NULL; stays the caller's */

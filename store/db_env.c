@@ -51,29 +51,29 @@ int db_fail(const struct db *db, int code, struct error *err)
 		    err, code,
 		    "no room for the store in %s (%s): nothing was changed, free "
 		    "some space there",
-		    db->dir, strerror(code));
+		    db->name, strerror(code));
 	case MDB_NOTFOUND:
 		return error_set(err, ENOENT, "the store in %s has no such entry",
-				 db->dir);
+				 db->name);
 	case MDB_MAP_FULL:
 		return error_set(err, ENOSPC, "the map of the store in %s is full",
-				 db->dir);
+				 db->name);
 	case MDB_TXN_FULL:
-		return error_set(err, E2BIG,
-				 "too many changes at once for the store in %s", db->dir);
+		return error_set(
+		    err, E2BIG, "too many changes at once for the store in %s", db->name);
 	case MDB_READERS_FULL:
 		return error_set(err, EAGAIN, "too many processes read the store in %s",
-				 db->dir);
+				 db->name);
 	case MDB_BAD_VALSIZE:
 		return error_set(err, EINVAL,
 				 "a key is empty or too long for the store in %s",
-				 db->dir);
+				 db->name);
 	default:
 		break;
 	}
 	if (code > 0)
-		return error_set(err, code, "store in %s: %s", db->dir, strerror(code));
-	return error_set(err, EIO, "store in %s: %s", db->dir, mdb_strerror(code));
+		return error_set(err, code, "store in %s: %s", db->name, strerror(code));
+	return error_set(err, EIO, "store in %s: %s", db->name, mdb_strerror(code));
 }
 
 static int format_check(struct db *db, MDB_txn *mdb, bool write, struct error *err)
@@ -100,13 +100,13 @@ static int format_check(struct db *db, MDB_txn *mdb, bool write, struct error *e
 	format = dec_u32(&d);
 	if (d.bad)
 		return error_set(
-		    err, EIO, "the store in %s has no readable format number", db->dir);
+		    err, EIO, "the store in %s has no readable format number", db->name);
 	if (format > DB_FORMAT)
 		return error_set(
 		    err, EPROTO,
 		    "the store in %s has format %u, this certfs knows formats up to "
 		    "%u: start the newer certfs that wrote it",
-		    db->dir, (unsigned int)format, (unsigned int)DB_FORMAT);
+		    db->name, (unsigned int)format, (unsigned int)DB_FORMAT);
 	return 0;
 }
 
@@ -181,7 +181,7 @@ int db_env_open(struct db *db, struct error *err)
 	if (rc == 0)
 		rc = mdb_reader_check(env, &dead);
 	if (rc == ENOENT)
-		rc = error_set(err, ENOENT, "there is no store in %s", db->dir);
+		rc = error_set(err, ENOENT, "there is no store in %s", db->name);
 	else if (rc)
 		rc = db_fail(db, rc, err);
 	else
@@ -242,7 +242,7 @@ int db_env_grow(struct db *db, struct error *err)
 		return db_fail(db, rc, err);
 	if (info.me_mapsize > SIZE_MAX / 2)
 		return error_set(err, ENOMEM, "the store in %s cannot grow further",
-				 db->dir);
+				 db->name);
 	return env_resize(db, info.me_mapsize * 2, err);
 }
 

@@ -88,27 +88,31 @@ static bool take_over(int dir, int fd)
 	return done;
 }
 
+static int lock_busy(const char *name, const char *process, struct error *err)
+{
+	return error_set(err, EBUSY,
+			 "another certfs (process %s) has the store in %s open",
+			 process[0] ? process : "unknown", name);
+}
+
 /* -EAGAIN: once more, it is another file by now. */
-static int lock_try(const char *folder, int dir, int *lock_fd, struct error *err)
+static int lock_try(const char *name, int dir, int *lock_fd, struct error *err)
 {
 	char text[32];
 	int rc = 0, n;
 	int fd = openat(dir, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0)
-		return error_set(err, errno, "cannot open " LOCK_NAME " in %s: %s",
-				 folder, strerror(errno));
+		return error_set(err, errno, "cannot open " LOCK_NAME " in %s: %s", name,
+				 strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		if (errno != EWOULDBLOCK)
 			rc = error_set(err, errno, "cannot lock " LOCK_NAME " in %s: %s",
-				       folder, strerror(errno));
+				       name, strerror(errno));
 		else if (is_dead(lock_owner(fd, text)) && take_over(dir, fd))
 			rc = -EAGAIN;
 		else
-			rc = error_set(err, EBUSY,
-				       "another certfs (process %s) has the store in %s "
-				       "open",
-				       text[0] ? text : "unknown", folder);
+			rc = lock_busy(name, text, err);
 		goto out;
 	}
 	if (!is_in_place(dir, fd)) {
@@ -127,7 +131,7 @@ out:
 	return rc;
 }
 
-int db_folder_lock(const char *folder, int *lock_fd, struct error *err)
+int db_folder_lock(const char *folder, const char *name, int *lock_fd, struct error *err)
 {
 	int dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC), rc = -EAGAIN;
 
@@ -135,11 +139,29 @@ int db_folder_lock(const char *folder, int *lock_fd, struct error *err)
 		return error_set(err, errno, "cannot open %s: %s", folder,
 				 strerror(errno));
 	for (int i = 0; i < LOCK_TRIES && rc == -EAGAIN; i++)
-		rc = lock_try(folder, dir, lock_fd, err);
+		rc = lock_try(name, dir, lock_fd, err);
 	if (rc == -EAGAIN)
 		rc = error_set(err, EBUSY, "the store in %s is being opened by others",
 			       folder);
 	close(dir);
+	return rc;
+}
+
+int db_folder_check(const char *folder, struct error *err)
+{
+	char text[32];
+	int rc = 0, fd = -1;
+	int dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir >= 0)
+		fd = openat(dir, LOCK_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK &&
+	    !is_dead(lock_owner(fd, text)))
+		rc = lock_busy(folder, text, err);
+	if (fd >= 0)
+		close(fd);
+	if (dir >= 0)
+		close(dir);
 	return rc;
 }
 

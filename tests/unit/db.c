@@ -457,7 +457,7 @@ static void lock_and_die(const char *folder, int ready, int go)
 	struct error err;
 	int lock_fd;
 
-	if (db_folder_lock(folder, &lock_fd, &err) < 0)
+	if (db_folder_lock(folder, folder, &lock_fd, &err) < 0)
 		_exit(1);
 	if (fork() == 0) {
 		say(ready);
