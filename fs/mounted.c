@@ -74,6 +74,7 @@ int mounted_explain(const char *mountpoint, const char *domain, const char *path
 			mountpoint, mountpoint);
 		return EX_UNAVAILABLE;
 	case ENOTCONN:
+	case ECONNABORTED: /* this very moment */
 		fprintf(
 		    stderr,
 		    "certfs: the certfs that was mounted at %s has died: `certfs mount "

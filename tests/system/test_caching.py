@@ -110,10 +110,16 @@ def two(plain):
     return plain, Pair(Authority(), [NAME])
 
 
-def test_a_change_of_one_domain_costs_nobody_else(two):
-    certfs, pair = two
+def put(certfs, pair):
+    """Its names are announced by renames, which the kernel asks about too."""
     with open(certfs.path(NAME, "combined.pem"), "wb") as out:
         out.write(pair.combined)
+    certfs.wait_for_log(f"renamed the names of {NAME}: done")
+
+
+def test_a_change_of_one_domain_costs_nobody_else(two):
+    certfs, pair = two
+    put(certfs, pair)
     other = asked_by(certfs, lambda: [stat_all(certfs, OTHER), read_all(certfs, OTHER)])
     # One open is that of the counters.
     assert other["open"] == len(SERVED) + 1
@@ -122,12 +128,10 @@ def test_a_change_of_one_domain_costs_nobody_else(two):
 
 def test_after_a_change_the_domains_own_files_cost_once_more(two):
     certfs, pair = two
-    with open(certfs.path(NAME, "combined.pem"), "wb") as out:
-        out.write(pair.combined)
+    put(certfs, pair)
     asked = asked_by(certfs, lambda: read_all(certfs, NAME))
     assert certfs.read(NAME, "combined.pem") == pair.combined
     assert asked["lookup"] >= len(SERVED) and asked["read"] >= len(SERVED)
-    # Its names are announced by renames, which the kernel asks about too.
     wait_for(lambda: is_known(certfs, NAME), f"{NAME} is known again")
     assert cost(certfs, lambda: read_all(certfs, NAME)) == {
         "open": len(SERVED), "release": len(SERVED)}
