@@ -322,6 +322,7 @@ static void rename_scratch(fuse_req_t req, uint32_t number, const char *from,
 	item->serial = info.serial;
 	item->told_of = 1u << item->kind; /* by this rename itself */
 	item->content = scratch_content(fs->scratch, info.serial);
+	item->lost = !item->content;
 	item->mode = info.mode_set ? info.mode : OWNER_KEEP;
 	item->mtime_s = info.times_set ? info.mtime_s : 0;
 	work_submit(item);

@@ -107,6 +107,7 @@ static int serve(struct fs *fs, const struct worker_options *o, struct error *er
 	if (r < 0)
 		return r;
 	device_replay(fs);
+	work_replayed(fs->work);
 	eventfd_write(o->ready_fd, 1);
 	log_info(fs->lg, NULL, "serving");
 	return device_run(fs, err);
