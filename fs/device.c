@@ -34,9 +34,15 @@ void device_init(void *userdata, struct fuse_conn_info *conn)
 {
 	(void)userdata;
 	conn->max_write = SLOT_MAX_WRITE;
-	conn->want |=
-	    conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS);
-	conn->want &= ~(unsigned)(FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ);
+	conn->want |= conn->capable & FUSE_CAP_PARALLEL_DIROPS;
+	/* After an OPEN that truncates, the kernel takes the inode's size for 0 until it
+	 * has asked for its attributes (fs/fuse/file.c, fuse_truncate_update_attr), and
+	 * drops the answer to a question that overlapped with one (fs/fuse/inode.c,
+	 * fuse_change_attributes): a reader of the pair that is still served found it
+	 * empty. Of a truncation that comes as a SETATTR it takes the size that it is told.
+	 */
+	conn->want &= ~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_WRITEBACK_CACHE |
+				  FUSE_CAP_SPLICE_READ);
 }
 
 void device_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
