@@ -192,10 +192,10 @@ void device_replay(struct fs *fs)
 	fs->replaying = false;
 }
 
-static int wait_for_more(struct fs *fs)
+static int wait_for_more(struct fs *fs, int stop_fd)
 {
 	struct pollfd fds[] = {{.fd = fs->fuse_fd, .events = POLLIN},
-			       {.fd = work_stop_fd(fs->work), .events = POLLIN}};
+			       {.fd = stop_fd, .events = POLLIN}};
 	int got = poll(fds, 2, held_wait_ms(fs->held));
 	if (got < 0 && errno != EINTR)
 		return -errno;
@@ -204,10 +204,22 @@ static int wait_for_more(struct fs *fs)
 	return 0;
 }
 
+static bool is_set(int eventfd)
+{
+	struct pollfd fd = {.fd = eventfd, .events = POLLIN};
+	return poll(&fd, 1, 0) == 1;
+}
+
 int device_run(struct fs *fs, struct error *err)
 {
+	return device_run_until(fs, -1, err);
+}
+
+int device_run_until(struct fs *fs, int done_fd, struct error *err)
+{
 	struct slot_ref slot = slots_big(fs->slots);
-	while (!work_stopping(fs->work)) {
+	int stop_fd = done_fd < 0 ? work_stop_fd(fs->work) : done_fd;
+	while (done_fd < 0 ? !work_stopping(fs->work) : !is_set(done_fd)) {
 		int r = 0;
 		ssize_t size = read(fs->fuse_fd, slot.data, slot.size);
 		if (size > 0) {
@@ -215,7 +227,7 @@ int device_run(struct fs *fs, struct error *err)
 			slot_clear(slot);
 			held_retry(fs);
 		} else if (size < 0 && errno == EAGAIN) {
-			r = wait_for_more(fs);
+			r = wait_for_more(fs, stop_fd);
 		} else if (size == 0 || errno == ENODEV) {
 			return error_set(err, ENODEV, "the mount was taken away");
 		} else if (errno != EINTR && errno != ENOENT) {
