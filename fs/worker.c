@@ -6,6 +6,7 @@
 #include "fs/held.h"
 #include "fs/notify.h"
 #include "fs/pages.h"
+#include "fs/pairs.h"
 #include "fs/work.h"
 #include "store/generation.h"
 
@@ -141,6 +142,7 @@ static int serve(struct fs *fs, const struct worker_options *o, struct error *er
 		r = further_start(fs->further, err);
 	if (r < 0)
 		return r;
+	pairs_resume(fs->pairs, fs_now_ms());
 	device_replay(fs);
 	work_replayed(fs->work);
 	eventfd_write(o->ready_fd, 1);
