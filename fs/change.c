@@ -322,6 +322,7 @@ static void rename_scratch(fuse_req_t req, uint32_t number, const char *from,
 	item->serial = info.serial;
 	item->told_of = 1u << item->kind; /* by this rename itself */
 	item->content = scratch_content(fs->scratch, info.serial);
+	item->lost = !item->content;
 	item->mode = info.mode_set ? info.mode : OWNER_KEEP;
 	item->mtime_s = info.times_set ? info.mtime_s : 0;
 	work_submit(item);
@@ -458,6 +459,14 @@ static void set_scratch(fuse_req_t req, fuse_ino_t ino, uint32_t serial,
 		tree_getattr(req, ino, NULL);
 }
 
+/* The second half of open(O_TRUNC), by the thread that opened: it names no handle (fs/fuse/dir.c,
+ * fuse_do_setattr), and truncate(2) looks the same. */
+static bool is_open_truncation(const struct stat *attr, int set,
+			       const struct fuse_file_info *fi)
+{
+	return !fi && set & FUSE_SET_ATTR_SIZE && attr->st_size == 0;
+}
+
 /* cp -p sets times and mode before its close: they go along with the install. */
 static void set_handle(fuse_req_t req, fuse_ino_t ino, struct handle *h,
 		       const struct stat *attr, int set, struct fuse_file_info *fi)
@@ -465,6 +474,10 @@ static void set_handle(fuse_req_t req, fuse_ino_t ino, struct handle *h,
 	int r = 0;
 	if (set & FUSE_SET_ATTR_SIZE)
 		r = handle_resize(h, (uint64_t)attr->st_size);
+	if (r == 0 && is_open_truncation(attr, set, fi)) {
+		h->emptied = true;
+		h->dirty = false; /* nothing was written yet */
+	}
 	if (set & FUSE_SET_ATTR_MODE)
 		h->mode = attr->st_mode & 07777;
 	if (set & FUSE_SET_ATTR_MTIME && !(set & FUSE_SET_ATTR_MTIME_NOW))
@@ -498,6 +511,10 @@ void change_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 	if (h && h->writing && (h->dirty || !h->content || set & FUSE_SET_ATTR_SIZE) &&
 	    !(set & owner)) {
 		set_handle(req, ino, h, attr, set, fi);
+		return;
+	}
+	if (!h && n.kind == NODE_FILE && is_open_truncation(attr, set, fi)) {
+		fuse_reply_err(req, EIO); /* its handle died with a worker */
 		return;
 	}
 	bool served = n.kind == NODE_FILE || (n.kind == NODE_DIR && n.number != 0);

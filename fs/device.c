@@ -34,9 +34,15 @@ void device_init(void *userdata, struct fuse_conn_info *conn)
 {
 	(void)userdata;
 	conn->max_write = SLOT_MAX_WRITE;
-	conn->want |=
-	    conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS);
-	conn->want &= ~(unsigned)(FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ);
+	conn->want |= conn->capable & FUSE_CAP_PARALLEL_DIROPS;
+	/* After an OPEN that truncates, the kernel takes the inode's size for 0 until it
+	 * has asked for its attributes (fs/fuse/file.c, fuse_truncate_update_attr), and
+	 * drops the answer to a question that overlapped with one (fs/fuse/inode.c,
+	 * fuse_change_attributes): a reader of the pair that is still served found it
+	 * empty. Of a truncation that comes as a SETATTR it takes the size that it is told.
+	 */
+	conn->want &= ~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_WRITEBACK_CACHE |
+				  FUSE_CAP_SPLICE_READ);
 }
 
 void device_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
@@ -186,10 +192,10 @@ void device_replay(struct fs *fs)
 	fs->replaying = false;
 }
 
-static int wait_for_more(struct fs *fs)
+static int wait_for_more(struct fs *fs, int stop_fd)
 {
 	struct pollfd fds[] = {{.fd = fs->fuse_fd, .events = POLLIN},
-			       {.fd = work_stop_fd(fs->work), .events = POLLIN}};
+			       {.fd = stop_fd, .events = POLLIN}};
 	int got = poll(fds, 2, held_wait_ms(fs->held));
 	if (got < 0 && errno != EINTR)
 		return -errno;
@@ -198,10 +204,22 @@ static int wait_for_more(struct fs *fs)
 	return 0;
 }
 
+static bool is_set(int eventfd)
+{
+	struct pollfd fd = {.fd = eventfd, .events = POLLIN};
+	return poll(&fd, 1, 0) == 1;
+}
+
 int device_run(struct fs *fs, struct error *err)
 {
+	return device_run_until(fs, -1, err);
+}
+
+int device_run_until(struct fs *fs, int done_fd, struct error *err)
+{
 	struct slot_ref slot = slots_big(fs->slots);
-	while (!work_stopping(fs->work)) {
+	int stop_fd = done_fd < 0 ? work_stop_fd(fs->work) : done_fd;
+	while (done_fd < 0 ? !work_stopping(fs->work) : !is_set(done_fd)) {
 		int r = 0;
 		ssize_t size = read(fs->fuse_fd, slot.data, slot.size);
 		if (size > 0) {
@@ -209,7 +227,7 @@ int device_run(struct fs *fs, struct error *err)
 			slot_clear(slot);
 			held_retry(fs);
 		} else if (size < 0 && errno == EAGAIN) {
-			r = wait_for_more(fs);
+			r = wait_for_more(fs, stop_fd);
 		} else if (size == 0 || errno == ENODEV) {
 			return error_set(err, ENODEV, "the mount was taken away");
 		} else if (errno != EINTR && errno != ENOENT) {

@@ -24,5 +24,7 @@ int device_open(struct fs *fs, struct error *err);
 void device_replay(struct fs *fs);
 /* Until SIGTERM (0) or the end of the connection (-ENODEV). */
 int device_run(struct fs *fs, struct error *err);
+/* The same until the eventfd `done_fd` is set, whatever work_stopping() says. */
+int device_run_until(struct fs *fs, int done_fd, struct error *err);
 
 #endif

@@ -442,10 +442,12 @@ void file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		 * was already on disk, which the store thread knows. */
 		struct item *item =
 		    fs->replaying ? work_item(fs, req, install_run) : NULL;
-		if (item)
+		if (item) {
+			item->lost = true;
 			work_submit(item);
-		else if (!fs->replaying)
+		} else if (!fs->replaying) {
 			refuse_lost(req);
+		}
 		return;
 	}
 	if (!h->writing || !h->dirty || !h->content || blank(h->content)) {

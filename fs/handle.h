@@ -27,7 +27,7 @@ struct handle {
 	enum file_kind kind;    /* of a write handle */
 	bool writing;           /* else a page */
 	bool dirty;             /* written since the last FLUSH that took effect */
-	bool emptied;           /* opened with O_TRUNC, and nothing was written yet */
+	bool emptied;           /* opened with O_TRUNC, nothing was written yet */
 	pid_t opener;           /* the thread that opened it */
 	uint32_t uid;           /* its user */
 	struct secret *content; /* NULL: nothing was written yet */

@@ -132,6 +132,25 @@ static const struct reader *reader_find(const struct pairs *p, uint32_t tid,
 	return NULL;
 }
 
+void pairs_resume(struct pairs *p, int64_t now_ms)
+{
+	struct reader *r = &p->reader[0][0];
+	struct moving *m = &p->moving[0][0];
+	int64_t end_ms = 0; /* the last OPEN that was answered */
+	for (size_t i = 0; i < READER_SETS * WAYS; i++)
+		if (last_ms(&r[i]) > end_ms)
+			end_ms = last_ms(&r[i]);
+	for (size_t i = 0; i < READER_SETS * WAYS; i++) {
+		if (r[i].have && end_ms - r[i].began_ms < PAIRS_MS)
+			r[i].began_ms = now_ms;
+		if (r[i].promised && end_ms - r[i].promised_ms < PAIRS_MS)
+			r[i].promised_ms = now_ms;
+	}
+	for (size_t i = 0; i < MOVING_SETS * WAYS; i++)
+		if (m[i].begun && end_ms - m[i].last_ms < PAIRS_MS)
+			m[i].last_ms = now_ms;
+}
+
 /* In a full set, the one that has rested longest makes place. */
 static struct reader *reader_get(struct pairs *p, uint32_t tid, uint32_t number)
 {

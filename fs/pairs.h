@@ -53,6 +53,9 @@ size_t pairs_size(void);
 /* The tables in `memory` (pairs_size() bytes, 8-byte aligned): those of the worker before,
  * or empty ones when there is nothing in it that this version knows. */
 struct pairs *pairs_in(void *memory);
+/* A new worker, before its first OPEN: the time in which nobody answered doesn't count for
+ * the pairs that were begun by then. */
+void pairs_resume(struct pairs *p, int64_t now_ms);
 
 /* One OPEN of a served file. */
 struct pairs_open {

@@ -28,6 +28,7 @@
 #define BACKOFF_NS   (50 * NS_PER_MS)
 #define BACKOFF_MAX  (5 * NS_PER_S)
 #define BACKOFF_STEP 16
+#define SERVED_MAX   (500 * NS_PER_MS)
 #define FIRST_DEATHS 3 /* crashes before it ever served that end the daemon */
 
 enum event {
@@ -85,23 +86,30 @@ static void drain_counter(int fd)
 		continue;
 }
 
-/* At once, as long as it is no habit; then at growing intervals, below the hang limit,
- * since every reader waits. */
+static uint64_t grown_ns(uint32_t step, uint64_t max_ns)
+{
+	uint64_t delay = BACKOFF_NS << (step < BACKOFF_STEP ? step : BACKOFF_STEP);
+	return delay < max_ns ? delay : max_ns;
+}
+
+/* One that dies before it serves is not mended by haste: the intervals grow, but stay below
+ * the hang limit. One that had served is started again at once, or after half a second when
+ * that is a habit: it answers what waits before it dies of something once more, while a
+ * longer pause would delay every reader, and save little. */
 static uint64_t backoff_ns(const struct supervisor *sup, struct child *c)
 {
 	uint64_t now = now_ns();
 	uint64_t max = sup->limit_ns / 4 < BACKOFF_MAX ? sup->limit_ns / 4 : BACKOFF_MAX;
-	if (c->served && (c->window_ns == 0 || now - c->window_ns > WINDOW_NS)) {
+	if (!c->served)
+		return grown_ns(c->step++, max);
+	if (c->window_ns == 0 || now - c->window_ns > WINDOW_NS) {
 		c->window_ns = now;
 		c->window_deaths = 0;
-		c->step = 0;
 	}
-	if (c->served && ++c->window_deaths <= FREE_DEATHS)
+	if (++c->window_deaths <= FREE_DEATHS)
 		return 0;
-	uint64_t delay = BACKOFF_NS << c->step;
-	if (c->step < BACKOFF_STEP)
-		c->step++;
-	return delay < max ? delay : max;
+	return grown_ns(c->window_deaths - FREE_DEATHS - 1,
+			SERVED_MAX < max ? SERVED_MAX : max);
 }
 
 static void retry(struct supervisor *sup, struct child *c, uint64_t delay_ns)
@@ -147,6 +155,7 @@ static void act_start(struct supervisor *sup, struct child *c)
 static void act_serve(struct supervisor *sup, struct child *c)
 {
 	c->served = c->ever_served = true;
+	c->step = 0;
 	enter(c, STATE_SERVING, 0);
 	log_info(sup->lg, NULL, "the %s worker serves pid=%d after_ms=%" PRIu64, c->name,
 		 (int)c->pid, (now_ns() - c->started_ns) / NS_PER_MS);

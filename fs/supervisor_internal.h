@@ -46,7 +46,7 @@ struct child {
 	uint64_t zombie_ns; /* since when its first thread is seen dead */
 	uint64_t window_ns; /* first death of the window */
 	uint32_t window_deaths;
-	uint32_t step; /* of the back-off */
+	uint32_t step; /* of the back-off: deaths since it last served */
 	uint32_t deaths;
 	bool served, ever_served;
 	bool hung;       /* we killed it */

@@ -39,6 +39,7 @@ struct work {
 	pthread_cond_t slot_freed;
 	struct item *first, **last;
 	bool finish;
+	bool replaying; /* results of requests that no item names yet are kept */
 	size_t small_free[SLOTS_SMALL], small_free_count;
 	uint64_t small_unique[SLOTS_SMALL]; /* 0: free */
 	struct mark told[TOLD_MAX];
@@ -177,6 +178,13 @@ int item_event(struct item *item, struct txn *txn, enum event_kind kind,
 			 item->line);
 }
 
+void work_replayed(struct work *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->replaying = false;
+	pthread_mutex_unlock(&w->lock);
+}
+
 void work_submit(struct item *item)
 {
 	struct work *w = item->fs->work;
@@ -262,7 +270,7 @@ static int run_item(struct item *item, struct txn *txn, struct error *err)
 		return 0;
 	}
 	item->result = db_nested(txn, run_nested, item, &item->error);
-	if (item->result == -ENOSPC || item->result == -EIO) {
+	if (!item->lost && (item->result == -ENOSPC || item->result == -EIO)) {
 		*err = item->error;
 		return item->result;
 	}
@@ -282,11 +290,12 @@ static int run_batch(struct txn *txn, void *arg, struct error *err)
 	uint64_t keep[SLOTS_SMALL];
 	size_t count = 0;
 	pthread_mutex_lock(&w->lock);
+	bool replaying = w->replaying;
 	for (size_t i = 0; i < SLOTS_SMALL; i++)
 		if (w->small_unique[i])
 			keep[count++] = w->small_unique[i];
 	pthread_mutex_unlock(&w->lock);
-	int r = answered_drop(txn, keep, count, err);
+	int r = replaying ? 0 : answered_drop(txn, keep, count, err);
 	for (size_t i = 0; i < b->told_count && r == 0; i++)
 		r = changed_clear(txn, b->told[i].number, b->told[i].serial, err);
 	for (size_t i = 0; i < b->count && r == 0; i++)
@@ -520,6 +529,7 @@ int work_open(struct fs *fs, int link_fd, int publish_fd, int signal_fd,
 	w->publish_fd = publish_fd;
 	w->signal_fd = signal_fd;
 	w->last = &w->first;
+	w->replaying = true;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->slot_freed, NULL);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

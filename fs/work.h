@@ -27,6 +27,8 @@ struct item {
 	size_t small;   /* its slot; SLOTS_SMALL: none */
 	uint64_t unique;
 	bool replayed;
+	bool
+	    lost; /* what it came with died with a worker: its EIO is no trouble of the store */
 	work_do *run;
 	work_do *failed;   /* after a failure, in a transaction of its own; may be NULL */
 	work_reply *reply; /* NULL: fuse_reply_err(0) */
@@ -85,6 +87,9 @@ int work_renew_in(struct fs *fs, struct txn *txn, uint32_t number, struct error 
  * one that nobody waits for (`req` NULL). NULL: no memory, and the request was answered. */
 struct item *work_item(struct fs *fs, fuse_req_t req, work_do *run);
 void work_submit(struct item *item);
+/* All that a dead worker left has been submitted: what it came to is forgotten from now on,
+ * as each is answered. */
+void work_replayed(struct work *work);
 /* Was the request in this small slot handed to the store thread? */
 bool work_holds(struct work *work, size_t small);
 /* A certificate in its renewal time was read. */

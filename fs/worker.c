@@ -6,10 +6,12 @@
 #include "fs/held.h"
 #include "fs/notify.h"
 #include "fs/pages.h"
+#include "fs/pairs.h"
 #include "fs/work.h"
 #include "store/generation.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +98,40 @@ static int term_fd(struct error *err)
 	return fd < 0 ? error_set(err, errno, "signalfd: %s", strerror(errno)) : fd;
 }
 
+struct finishing {
+	struct fs *fs;
+	int done_fd;
+};
+
+static void *finish(void *arg)
+{
+	struct finishing *f = arg;
+	work_finish(f->fs->work);
+	notify_finish(f->fs->notify);
+	f->fs->notify = NULL;
+	eventfd_write(f->done_fd, 1);
+	return NULL;
+}
+
+/* A notification waits in the kernel for the directory's lock, which the sender of a request
+ * may hold until it is answered: requests are answered until the last one is sent. */
+static int drain(struct fs *fs, struct error *err)
+{
+	struct finishing f = {.fs = fs, .done_fd = eventfd(0, EFD_CLOEXEC)};
+	pthread_t thread;
+	if (f.done_fd < 0)
+		return error_set(err, errno, "eventfd: %s", strerror(errno));
+	int r = pthread_create(&thread, NULL, finish, &f);
+	if (r) {
+		close(f.done_fd);
+		return error_set(err, r, "starting a thread: %s", strerror(r));
+	}
+	r = device_run_until(fs, f.done_fd, err);
+	pthread_join(thread, NULL);
+	close(f.done_fd);
+	return r;
+}
+
 static int serve(struct fs *fs, const struct worker_options *o, struct error *err)
 {
 	int r = notify_start(fs, err);
@@ -107,10 +143,13 @@ static int serve(struct fs *fs, const struct worker_options *o, struct error *er
 		r = further_start(fs->further, err);
 	if (r < 0)
 		return r;
+	pairs_resume(fs->pairs, fs_now_ms());
 	device_replay(fs);
+	work_replayed(fs->work);
 	eventfd_write(o->ready_fd, 1);
 	log_info(fs->lg, NULL, "serving");
-	return device_run(fs, err);
+	r = device_run(fs, err);
+	return r == 0 ? drain(fs, err) : r;
 }
 
 static void close_all(struct fs *fs, struct seal *seal, int signal_fd)

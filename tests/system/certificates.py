@@ -79,12 +79,12 @@ class Authority:
                    .add_extension(signed_by(issuer_key), critical=False))
         return builder.sign(issuer_key, hashes.SHA256())
 
-    def leaf(self, names, key=None, days=90, since_days=0, ca=False):
+    def leaf(self, names, key=None, days=90, since_days=0, ca=False, serial=None):
         """A leaf for `names` as (certificate, key); `days` counts from now."""
         key = key or new_key()
         builder = (x509.CertificateBuilder().subject_name(subject(names[0]))
                    .issuer_name(self.intermediate.subject).public_key(key.public_key())
-                   .serial_number(x509.random_serial_number())
+                   .serial_number(serial or x509.random_serial_number())
                    .not_valid_before(now() - since_days * DAY - DAY / 24)
                    .not_valid_after(now() + days * DAY)
                    .add_extension(x509.BasicConstraints(ca, None), critical=True)

@@ -219,6 +219,19 @@ static void worker_that_was_replaced_goes_on_with_pairs(void **state)
 	assert_int_equal(get(w, 100, FILE_CERT), w->served);
 }
 
+static void time_without_a_worker_does_not_end_a_begun_pair(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(get(w, 101, FILE_CERT), 1); /* long over at the worker's death */
+	w->now_ms += PAIRS_MS;
+	assert_int_equal(get(w, 201, FILE_CERT), 1);
+	w->now_ms += 3 * PAIRS_MS;
+	w->served = 2;
+	pairs_resume(w->pairs, w->now_ms);
+	assert_int_equal(get(w, 201, FILE_PRIVKEY), 1);
+	assert_int_equal(get(w, 101, FILE_PRIVKEY), 2);
+}
+
 static void table_of_another_version_is_begun_anew(void **state)
 {
 	struct world *w = *state;
@@ -411,6 +424,7 @@ int main(void)
 	    T(rotation_after_the_promise_does_not_break_the_pair),
 	    T(what_is_gone_begins_anew),
 	    T(worker_that_was_replaced_goes_on_with_pairs),
+	    T(time_without_a_worker_does_not_end_a_begun_pair),
 	    T(table_of_another_version_is_begun_anew),
 	    T(readers_that_move_keep_their_pairs),
 	    T(pairs_begun_before_the_readers_were_seen_to_move_are_waited_for),
