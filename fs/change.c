@@ -177,7 +177,17 @@ static int do_remove_custom(struct item *item, struct txn *txn, struct error *er
 	struct current c;
 	struct domain d;
 	int64_t now_s = clock_now_s(item->fs->clk);
-	int r = waiting_drop_file(txn, item->number, item->kind, err);
+	struct waiting w;
+	int r = waiting_get(txn, item->number, now_s, &w, err);
+	bool waits = r == 0 && w.file[item->kind];
+	if (r == 0)
+		waiting_clear(&w);
+	if (r == 0)
+		r = waiting_drop_file(txn, item->number, item->kind, err);
+	if (r == 0 && waits)
+		r = domain_get(txn, item->number, &d, err);
+	if (r == 0 && waits)
+		item_line(item, &d, "%s waits no more: it was unlinked", item->name);
 	if (r == 0)
 		r = current_get(txn, item->number, &c, err);
 	if (r < 0 || c.newest[SOURCE_CUSTOM] == 0)
@@ -387,7 +397,16 @@ static int do_setattr(struct item *item, struct txn *txn, struct error *err)
 	int now = FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
 	bool touch = (item->set & now) == now;
 	bool managed = !c.newest[SOURCE_CUSTOM];
-	if (touch && managed && n.index != FILE_PRIVKEY && n.index != FILE_COMBINED)
+	if (touch && !managed && d.remove_custom_s) {
+		/* `rm` and then `touch`: nobody is about to write it anew. */
+		d.remove_custom_s = clock_now_s(item->fs->clk);
+		touch = false;
+		item_line(item, &d,
+			  "%s was touched after the rm: the custom certificate goes now",
+			  file_name[n.index]);
+		r = engine_touch_in(txn, d.number, d.remove_custom_s, err);
+	} else if (touch && managed && n.index != FILE_PRIVKEY &&
+		   n.index != FILE_COMBINED)
 		r = work_renew_in(item->fs, txn, n.number, err);
 	else if (item->set & FUSE_SET_ATTR_MTIME) {
 		if (d.times_gen != c.served)
@@ -467,7 +486,8 @@ static bool is_open_truncation(const struct stat *attr, int set,
 	return !fi && set & FUSE_SET_ATTR_SIZE && attr->st_size == 0;
 }
 
-/* cp -p sets times and mode before its close: they go along with the install. */
+/* cp -p sets times, owner and mode before its close: they go along with the install, and
+ * with what is refused they change nothing. */
 static void set_handle(fuse_req_t req, fuse_ino_t ino, struct handle *h,
 		       const struct stat *attr, int set, struct fuse_file_info *fi)
 {
@@ -480,6 +500,10 @@ static void set_handle(fuse_req_t req, fuse_ino_t ino, struct handle *h,
 	}
 	if (set & FUSE_SET_ATTR_MODE)
 		h->mode = attr->st_mode & 07777;
+	if (set & FUSE_SET_ATTR_UID)
+		h->owner_uid = attr->st_uid;
+	if (set & FUSE_SET_ATTR_GID)
+		h->owner_gid = attr->st_gid;
 	if (set & FUSE_SET_ATTR_MTIME && !(set & FUSE_SET_ATTR_MTIME_NOW))
 		h->mtime_s = attr->st_mtime;
 	if (r < 0)
@@ -507,9 +531,7 @@ void change_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 		set_scratch(req, ino, n.gen, attr, set);
 		return;
 	}
-	int owner = FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
-	if (h && h->writing && (h->dirty || !h->content || set & FUSE_SET_ATTR_SIZE) &&
-	    !(set & owner)) {
+	if (h && h->writing && (h->dirty || !h->content || set & FUSE_SET_ATTR_SIZE)) {
 		set_handle(req, ino, h, attr, set, fi);
 		return;
 	}

@@ -87,11 +87,16 @@ static int do_keep_custom(struct item *item, struct txn *txn, struct error *err)
 }
 
 /* A file that was unlinked is written again: a replacement, and no removal. */
-static void keep_custom(struct fs *fs, struct txn *txn, uint32_t number)
+static void keep_custom(struct fs *fs, uint32_t number)
 {
 	struct domain d;
 	struct error err;
-	if (domain_get(txn, number, &d, &err) < 0 || !d.remove_custom_s)
+	struct txn *txn;
+	if (db_read_begin(fs->db, &txn, &err) < 0)
+		return;
+	int r = domain_get(txn, number, &d, &err);
+	db_read_end(txn);
+	if (r < 0 || !d.remove_custom_s)
 		return;
 	struct item *item = work_item(fs, NULL, do_keep_custom);
 	if (!item)
@@ -117,7 +122,6 @@ static int open_for_write(fuse_req_t req, struct txn *txn, const struct node *n,
 	if (!h)
 		return error_set(err, ENFILE, "%d files are open for writing",
 				 HANDLES_MAX);
-	keep_custom(fs, txn, n->number);
 	gone_forget(&fs->gone, fuse_req_ctx(req)->pid, n->number,
 		    (enum file_kind)n->index);
 	h->writing = true;
@@ -364,6 +368,9 @@ void file_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, o
 			r = -EIO;
 	} else {
 		struct handle *h = handle_find(fs->handles, fi->fh);
+		/* What is only opened (touch) replaces nothing. */
+		if (h && h->writing && !h->dirty && size > 0)
+			keep_custom(fs, h->number);
 		if (h && (fi->flags & O_APPEND) && h->content && !fs->replaying)
 			off = (off_t)secret_size(h->content);
 		r = h && h->writing ? handle_write(h, data, size, (uint64_t)off) : -EIO;
@@ -384,6 +391,8 @@ static void submit_install(struct fs *fs, fuse_req_t req, struct handle *h)
 	item->kind = h->kind;
 	item->uid = h->uid;
 	item->mode = h->mode;
+	item->owner_uid = h->owner_uid;
+	item->owner_gid = h->owner_gid;
 	item->mtime_s = h->mtime_s;
 	item->notify_first = true;
 	item->content = secret_copy(secret_data(h->content), secret_size(h->content));

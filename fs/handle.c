@@ -124,6 +124,8 @@ int handle_resize(struct handle *h, uint64_t size)
 	if (size != old)
 		h->dirty = true;
 	secret_resize(h->content, (size_t)size);
+	if (size == 0)
+		h->emptied = true;
 	return 0;
 }
 

@@ -141,6 +141,11 @@ static void note_attributes(struct making *m, const struct item *item, uint32_t 
 	struct domain *d = &m->domain;
 	if (item->mode != OWNER_KEEP)
 		d->file[item->kind].mode = file_mode(item->kind, item->mode);
+	/* Of a half that waits they would be those of what is served. */
+	if (gen && item->owner_uid != OWNER_KEEP)
+		d->file[item->kind].uid = item->owner_uid;
+	if (gen && item->owner_gid != OWNER_KEEP)
+		d->file[item->kind].gid = item->owner_gid;
 	if (gen && d->times_gen != gen) {
 		d->times_gen = gen;
 		memcpy(d->mtime_s, m->waiting.mtime_s, sizeof(d->mtime_s));
@@ -332,7 +337,7 @@ int install_run(struct item *item, struct txn *txn, struct error *err)
 	return r;
 }
 
-static int note_refusal(const struct item *item, struct txn *txn, const char *why,
+static int note_refusal(struct item *item, struct txn *txn, const char *why,
 			struct error *err)
 {
 	struct domain d;
@@ -345,6 +350,7 @@ static int note_refusal(const struct item *item, struct txn *txn, const char *wh
 	memcpy(d.refused, why, length);
 	d.refused[length] = '\0';
 	d.refused_s = now_s;
+	snprintf(item->domain, sizeof(item->domain), "%s", d.name.text);
 	int r = domain_put(txn, &d, err);
 	if (r == 0)
 		r = event_add(txn, EVENT_REFUSED, item->number, now_s, err, "refused: %s",
@@ -369,8 +375,7 @@ int install_unfinished(struct item *item, struct txn *txn, struct error *err)
 		 file_name[item->kind]);
 	int r = note_refusal(item, txn, why, err);
 	if (r == 0)
-		log_warning(item->fs->lg, NULL,
-			    "%s; what was served goes on being served number=%u", why,
-			    item->number);
+		log_warning(item->fs->lg, item->domain,
+			    "%s; what was served goes on being served", why);
 	return r;
 }

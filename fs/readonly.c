@@ -45,12 +45,12 @@ void readonly_close(struct readonly *r, bool leave)
 
 void readonly_ended(struct readonly *r)
 {
-	struct error why;
-	if (mount_ended(&r->mount, &why) == 0)
-		log_notice(r->mount.lg, NULL, "%s was unmounted from outside", r->point);
-	else
-		log_error(r->mount.lg, NULL, "%s", why.text);
-	readonly_close(r, false);
+	/* Nothing is looked at and nothing unmounted: another one may be at this place by now,
+	 * with the same device number, whose requests wait for us. Should it have been aborted,
+	 * the next mount there takes the dead one away. */
+	log_notice(r->mount.lg, NULL, "%s was unmounted, or aborted, from outside",
+		   r->point);
+	readonly_close(r, true);
 }
 
 static void describe(const struct readonly *r, struct handover_readonly *h)

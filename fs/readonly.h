@@ -48,7 +48,7 @@ int readonly_mount(const char *point, int pidfd, const struct log *lg, struct er
  * must be renewed. The sender is told how it went. */
 bool readonly_take(struct readonly all[READONLY_MAX], const struct signalfd_siginfo *from,
 		   const struct log *lg);
-/* Its connection has ended: the place is free again. */
+/* Its connection has ended: the place is free again. Asks nobody. */
 void readonly_ended(struct readonly *r);
 /* Unmounts, or (`leave`) forgets it for the next supervisor. */
 void readonly_close(struct readonly *r, bool leave);

@@ -115,7 +115,8 @@ struct item *work_item(struct fs *fs, fuse_req_t req, work_do *run)
 	item->req = req;
 	item->run = run;
 	item->small = SLOTS_SMALL;
-	item->mode = item->uid = item->gid = OWNER_KEEP;
+	item->mode = item->uid = item->gid = item->owner_uid = item->owner_gid =
+	    OWNER_KEEP;
 	if (!req)
 		return item;
 	item->unique = slot_unique(fs->request);

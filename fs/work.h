@@ -42,7 +42,9 @@ struct item {
 	char name[NAME_MAX_TEXT];
 	struct secret *content;
 	uint32_t uid, gid, mode;
-	int set; /* FUSE_SET_ATTR_* */
+	uint32_t owner_uid,
+	    owner_gid; /* that the writer gave to its file; OWNER_KEEP: none */
+	int set;       /* FUSE_SET_ATTR_* */
 	int64_t mtime_s;
 	size_t size; /* of a READ that pages.h answers */
 	off_t off;

@@ -306,3 +306,45 @@ def test_each_change_is_a_line_of_the_log(plain, pair):
                  "cert.pem was unlinked: the custom certificate is taken away in 5 s",
                  "app.example.com was removed; its certificates are kept"):
         plain.wait_for_log(rf"notice: {line}.* domain=\S+\.example\.com")
+
+
+def test_touch_after_rm_takes_the_custom_certificate_away_at_once(plain, pair):
+    plain.mkdir(NAME)
+    write(plain, "combined.pem", pair.combined)
+    plain.wait_for_source(NAME, "custom")
+    subprocess.run(["sh", "-c", "rm $0 && touch $1", plain.path(NAME, "fullchain.pem"),
+                    plain.path(NAME, "cert.pem")], check=True)
+    plain.wait_for_log("cert.pem was touched after the rm")
+    plain.wait_for_source(NAME, FALLBACK)
+
+
+def test_owner_of_what_is_refused_changes_nothing(plain, folder):
+    plain.mkdir(NAME)
+    wrong = Pair(Authority(), ["other.example.com"]).write(folder)["combined"]
+    os.chown(wrong, 12345, 12345)
+    before = os.stat(plain.path(NAME, "combined.pem"))
+    done = subprocess.run(["cp", "-p", wrong, plain.path(NAME, "combined.pem")], check=False,
+                          stderr=subprocess.DEVNULL)
+    assert done.returncode != 0
+    after = os.stat(plain.path(NAME, "combined.pem"))
+    assert (after.st_uid, after.st_gid, after.st_mode) == (
+        before.st_uid, before.st_gid, before.st_mode)
+
+
+def test_owner_comes_along_with_what_is_installed(plain, pair, folder):
+    plain.mkdir(NAME)
+    source = pair.write(folder)["combined"]
+    os.chown(source, 12345, 12346)
+    subprocess.run(["cp", "-p", source, plain.path(NAME, "combined.pem")], check=True)
+    plain.wait_for_source(NAME, "custom")
+    after = os.stat(plain.path(NAME, "combined.pem"))
+    assert (after.st_uid, after.st_gid) == (12345, 12346)
+
+
+def test_truncated_file_is_told(plain):
+    plain.mkdir(NAME)
+    before = served(plain)
+    subprocess.run(["truncate", "-s", "0", plain.path(NAME, "privkey.pem")], check=True)
+    status = plain.wait_for_status(NAME, lambda s: s["refused"], "tells of it")
+    assert "privkey.pem was emptied" in status["refused"]["text"]
+    assert served(plain) == before

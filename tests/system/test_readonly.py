@@ -213,3 +213,13 @@ def test_mount_on_what_is_no_empty_folder_says_so(plain):
     assert done.returncode != 0
     assert "not empty" in done.stderr
     assert plain.read("fallback", "cert.pem")
+
+
+def test_mount_again_at_once_after_an_unmount(plain, readonly):
+    plain.mkdir()
+    ro = readonly()
+    for _ in range(3):
+        subprocess.run(["umount", ro.mountpoint], check=True)
+        done = ro.mount()
+        assert done.returncode == 0, done.stderr
+        assert ro.read(NAME, "cert.pem") == plain.read(NAME, "cert.pem")
