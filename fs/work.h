@@ -27,8 +27,7 @@ struct item {
 	size_t small;   /* its slot; SLOTS_SMALL: none */
 	uint64_t unique;
 	bool replayed;
-	bool
-	    lost; /* what it came with died with a worker: its EIO is no trouble of the store */
+	bool lost; /* its content died with a worker: EIO is not the store's */
 	work_do *run;
 	work_do *failed;   /* after a failure, in a transaction of its own; may be NULL */
 	work_reply *reply; /* NULL: fuse_reply_err(0) */
