@@ -84,7 +84,7 @@ int engine_renew_in(struct engine *e, struct txn *txn, uint32_t number,
  * a back-off holds it. Cheap when there is nothing to do. */
 void engine_read(struct engine *e, uint32_t number);
 
-/* Orders in flight, for status. */
+/* Orders that the net worker has now. */
 uint32_t engine_in_flight(const struct engine *e);
 
 #endif

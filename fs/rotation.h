@@ -15,7 +15,8 @@
  *
  * Nothing has to happen at the steps' moments: each LOOKUP looks at the clock. The table is
  * bounded, and stands in memory that outlives the worker (slots.h); what has no room in it
- * is switched at once. Not thread-safe: the connection's device thread owns it. */
+ * is switched at once. Not thread-safe: the device thread asks and the notify thread begins,
+ * behind a lock of the connection's (further.c). */
 #ifndef CERTFS_FS_ROTATION_H
 #define CERTFS_FS_ROTATION_H
 

@@ -48,7 +48,6 @@ struct item {
 	size_t size; /* of a READ that pages.h answers */
 	off_t off;
 	/* results */
-	uint64_t made;           /* node for the entry or attributes to answer with */
 	uint64_t serial_changed; /* of changed_mark(); 0: nothing to tell */
 	uint32_t changed;        /* the domain of it */
 	bool served_changed;     /* watchers are to be told (publish.h) */
