@@ -232,6 +232,7 @@ static void *loop(void *arg)
 	struct connection *c = arg;
 	struct error err;
 	pairs_resume(c->fs.pairs, fs_now_ms());
+	pairs_resume(c->fs.pairs, fs_now_ms());
 	device_replay(&c->fs);
 	/* ENODEV: somebody unmounted it. The other mounts go on. */
 	int r = device_run(&c->fs, &err);
