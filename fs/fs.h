@@ -55,6 +55,7 @@ struct fs {
 	bool replaying;          /* it was taken over from a dead worker */
 	struct held *held;       /* held.h */
 	struct further *further; /* the read-only mounts */
+	int drained_fd;          /* set once the last notification was sent */
 	bool read_only;          /* this is one of them */
 	const struct fuse_lowlevel_ops *operations;
 };

@@ -236,6 +236,8 @@ static void *loop(void *arg)
 	device_replay(&c->fs);
 	/* ENODEV: somebody unmounted it. The other mounts go on. */
 	int r = device_run(&c->fs, &err);
+	if (r == 0) /* as worker.c does for the read-write mount */
+		r = device_run_until(&c->fs, c->fs.drained_fd, &err);
 	if (r < 0 && r != -ENODEV)
 		log_error(c->fs.lg, NULL, "a read-only mount is served no more: %s",
 			  err.text);

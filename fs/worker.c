@@ -77,6 +77,9 @@ static int open_tables(struct fs *fs, struct error *err)
 	int r = config_defaults(&fs->defaults, err);
 	if (r < 0)
 		return r;
+	fs->drained_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fs->drained_fd < 0)
+		return error_set(err, errno, "eventfd: %s", strerror(errno));
 	fs->handles = handles_new();
 	if (pairs_size() > SLOTS_PAIRS)
 		return error_set(err, EPROTO, "the tables of readers need %zu bytes",
@@ -98,18 +101,13 @@ static int term_fd(struct error *err)
 	return fd < 0 ? error_set(err, errno, "signalfd: %s", strerror(errno)) : fd;
 }
 
-struct finishing {
-	struct fs *fs;
-	int done_fd;
-};
-
 static void *finish(void *arg)
 {
-	struct finishing *f = arg;
-	work_finish(f->fs->work);
-	notify_finish(f->fs->notify);
-	f->fs->notify = NULL;
-	eventfd_write(f->done_fd, 1);
+	struct fs *fs = arg;
+	work_finish(fs->work);
+	notify_finish(fs->notify);
+	fs->notify = NULL;
+	eventfd_write(fs->drained_fd, 1);
 	return NULL;
 }
 
@@ -117,18 +115,12 @@ static void *finish(void *arg)
  * may hold until it is answered: requests are answered until the last one is sent. */
 static int drain(struct fs *fs, struct error *err)
 {
-	struct finishing f = {.fs = fs, .done_fd = eventfd(0, EFD_CLOEXEC)};
 	pthread_t thread;
-	if (f.done_fd < 0)
-		return error_set(err, errno, "eventfd: %s", strerror(errno));
-	int r = pthread_create(&thread, NULL, finish, &f);
-	if (r) {
-		close(f.done_fd);
+	int r = pthread_create(&thread, NULL, finish, fs);
+	if (r)
 		return error_set(err, r, "starting a thread: %s", strerror(r));
-	}
-	r = device_run_until(fs, f.done_fd, err);
+	r = device_run_until(fs, fs->drained_fd, err);
 	pthread_join(thread, NULL);
-	close(f.done_fd);
 	return r;
 }
 
@@ -154,12 +146,14 @@ static int serve(struct fs *fs, const struct worker_options *o, struct error *er
 
 static void close_all(struct fs *fs, struct seal *seal, int signal_fd)
 {
-	if (fs->further) {
+	if (fs->further)
 		work_stop(fs->work);
-		further_finish(fs->further);
-	}
 	work_finish(fs->work);
 	notify_finish(fs->notify);
+	if (fs->further) {
+		eventfd_write(fs->drained_fd, 1);
+		further_finish(fs->further);
+	}
 	pages_finish(fs->pages);
 	work_close(fs->work);
 	further_close(fs->further);
