@@ -33,8 +33,8 @@ static void note_read(struct fs *fs, struct txn *txn, const struct node *n)
 		work_read(fs, n->number);
 }
 
-static uint32_t openers_generation(fuse_req_t req, struct txn *txn, const struct node *n,
-				   uint32_t served)
+uint32_t file_openers_generation(fuse_req_t req, struct txn *txn, const struct node *n,
+				 uint32_t served)
 {
 	struct fs *fs = fs_of(req);
 	const struct pairs_open o = {
@@ -46,6 +46,7 @@ static uint32_t openers_generation(fuse_req_t req, struct txn *txn, const struct
 	    .served = served,
 	    .now_ms = fs_now_ms(),
 	    .hold = fs->hold,
+	    .by_path = fs->read_only,
 	    .group_of = pairs_thread_group,
 	};
 	struct generation g;
@@ -65,7 +66,7 @@ static int open_served(fuse_req_t req, struct txn *txn, const struct node *n,
 	int r = current_get(txn, n->number, &c, err);
 	if (r < 0)
 		return r;
-	uint32_t gen = openers_generation(req, txn, n, c.served);
+	uint32_t gen = file_openers_generation(req, txn, n, c.served);
 	if (gen == PAIRS_HELD)
 		return error_set(err, EAGAIN, "others of its group are not through");
 	if (gen != n->gen)

@@ -64,46 +64,49 @@ static enum rotation_step step_of(struct connection *c, struct txn *txn, uint32_
 	return step;
 }
 
-static uint32_t walkers_generation(fuse_req_t req, const struct node *dir,
-				   enum file_kind kind, uint32_t served)
+/* While `number` rotates, the generation that paths lead to whoever is within no pair; 0: it
+ * doesn't. */
+static uint32_t led_to(struct connection *c, struct txn *txn, uint32_t number)
 {
-	struct connection *c = connection_of(req);
-	pthread_mutex_lock(&c->lock);
-	uint32_t entry = rotation_entry(c->rotations, dir->number, kind);
-	pthread_mutex_unlock(&c->lock);
-	const struct pairs_open o = {.tid = fuse_req_ctx(req)->pid,
-				     .number = dir->number,
-				     .kind = kind,
-				     .asked = entry,
-				     .served = served,
-				     .now_ms = fs_now_ms()};
-	uint32_t gen = pairs_walk(c->fs.pairs, &o);
-	pthread_mutex_lock(&c->lock);
-	rotation_set_entry(c->rotations, dir->number, kind, gen);
-	pthread_mutex_unlock(&c->lock);
-	return gen;
+	struct generation g;
+	struct current now;
+	struct error err;
+	uint32_t before;
+	if (number == 0 || current_get(txn, number, &now, &err) < 0)
+		return 0;
+	enum rotation_step step = step_of(c, txn, number, &before);
+	if (step == ROTATION_NONE)
+		return 0;
+	return step == ROTATION_ARMED &&
+		       generation_get(txn, number, before, &g, &err) == 0
+		   ? before
+		   : now.served;
 }
 
-/* The generation that this look-up of a served file is led to; 0: the one that is served,
- * and nothing rotates. */
+/* The generation that this LOOKUP of a served file is answered with; 0: nothing rotates. */
 static uint32_t named(fuse_req_t req, struct txn *txn, const struct node *dir,
 		      const char *name)
 {
 	struct connection *c = connection_of(req);
 	enum file_kind kind = file_kind_of(name);
 	struct generation g;
-	struct current now;
 	struct error err;
-	uint32_t before, gen;
-	if (dir->kind != NODE_DIR || dir->number == 0 || kind == FILE_KINDS ||
-	    current_get(txn, dir->number, &now, &err) < 0)
+	if (dir->kind != NODE_DIR || kind == FILE_KINDS)
 		return 0;
-	enum rotation_step step = step_of(c, txn, dir->number, &before);
-	if (step == ROTATION_NONE)
+	const struct pairs_open o = {.tid = fuse_req_ctx(req)->pid,
+				     .number = dir->number,
+				     .kind = kind,
+				     .served = led_to(c, txn, dir->number),
+				     .now_ms = fs_now_ms(),
+				     .by_path = true,
+				     .group_of = pairs_thread_group};
+	if (!o.served)
 		return 0;
-	gen = walkers_generation(req, dir, kind,
-				 step == ROTATION_ARMED ? before : now.served);
-	return generation_get(txn, dir->number, gen, &g, &err) == 0 ? gen : now.served;
+	uint32_t gen = pairs_foresee(c->fs.pairs, &o);
+	if (generation_get(txn, dir->number, gen, &g, &err) < 0)
+		gen = o.served;
+	pairs_name(c->fs.pairs, &o, gen);
+	return gen;
 }
 
 /* A certificate that is to be renewed asks again from time to time: a read starts it. */
@@ -149,13 +152,61 @@ static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		r = tree_entry(fs, txn, id, &entry, &err);
 	if (r == 0)
 		limit_timeout(fs, txn, id, &entry);
-	if (r == 0 && gen)
-		entry.entry_timeout = 0;
+	if (gen)
+		entry.entry_timeout = entry.attr_timeout = 0;
 	db_read_end(txn);
 	if (r < 0)
 		fuse_reply_err(req, err.code);
 	else
 		fuse_reply_entry(req, &entry);
+}
+
+/* Whose this GETATTR is while `n` rotates: ESTALE sends an opener to his generation. */
+static int arrive(fuse_req_t req, struct txn *txn, const struct node *n, uint32_t served,
+		  bool is_open, struct error *err)
+{
+	struct fs *fs = fs_of(req);
+	const struct pairs_open o = {.tid = fuse_req_ctx(req)->pid,
+				     .unique = fs->unique,
+				     .number = n->number,
+				     .kind = (enum file_kind)n->index,
+				     .asked = n->gen};
+	if (is_open) {
+		pairs_read(fs->pairs, &o);
+		return 0;
+	}
+	if (!pairs_arrives(fs->pairs, &o))
+		return 0;
+	uint32_t gen = file_openers_generation(req, txn, n, served);
+	return gen == n->gen
+		   ? 0
+		   : error_set(err, ESTALE, "the opener reads generation %u", gen);
+}
+
+static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	uint32_t served = 0;
+	struct error err;
+	struct txn *txn;
+	struct node n;
+	struct stat st;
+	int r = db_read_begin(fs->db, &txn, &err);
+	if (r < 0) {
+		fs_refuse(req, &err);
+		return;
+	}
+	if (node_of(ino, &n) && n.kind == NODE_FILE)
+		served = led_to(connection_of(req), txn, n.number);
+	if (served)
+		r = arrive(req, txn, &n, served, fi != NULL, &err);
+	if (r == 0)
+		r = tree_attr(fs, txn, ino, &st, &err);
+	db_read_end(txn);
+	if (r < 0)
+		fuse_reply_err(req, err.code);
+	else
+		fuse_reply_attr(req, &st, served ? 0 : tree_attr_timeout(ino));
 }
 
 /* From then on the kernel opens by itself. */
@@ -177,7 +228,7 @@ static const struct fuse_lowlevel_ops operations = {
     .lookup = on_lookup,
     .forget = device_forget,
     .forget_multi = device_forget_multi,
-    .getattr = tree_getattr,
+    .getattr = on_getattr,
     .readlink = tree_readlink,
     .open = on_open,
     .read = file_read,
@@ -231,7 +282,6 @@ static void *loop(void *arg)
 {
 	struct connection *c = arg;
 	struct error err;
-	pairs_resume(c->fs.pairs, fs_now_ms());
 	pairs_resume(c->fs.pairs, fs_now_ms());
 	device_replay(&c->fs);
 	/* ENODEV: somebody unmounted it. The other mounts go on. */

@@ -10,14 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PAIRS_VERSION 1u
+#define PAIRS_VERSION 2u
 #define WAYS          4u
 #define READER_SETS   4096u
 #define THREAD_SETS   1024u
 #define GROUP_SETS    256u
 #define MOVING_SETS   256u
 #define RETRY_MS      60000 /* an OPEN after an ESTALE comes at once, or never */
-#define AGAIN_MS      1000
 #define THREAD_MS     10000 /* a thread's number may have another owner by then */
 
 enum { CERT = 1, KEY = 2, CHAIN = 4, HALVES = CERT | KEY };
@@ -32,6 +31,11 @@ struct reader {
 	uint32_t answer;   /* to the last OPEN */
 	int64_t promised_ms;
 	uint64_t unique; /* of the last OPEN */
+	/* where no OPEN is known: */
+	uint32_t named; /* generation that the last LOOKUP was given; 0: it was used */
+	uint8_t named_kind; /* enum file_kind */
+	uint8_t met, read;  /* files of the pair, bit i is enum file_kind i */
+	bool sure;          /* a pair was completed: it is known where they begin */
 };
 
 struct thread {
@@ -259,9 +263,34 @@ static void count_in_group(struct pairs *p, const struct pairs_open *o,
 	}
 }
 
+static uint8_t kind_bit(enum file_kind kind)
+{
+	return (uint8_t)(1u << kind);
+}
+
+static bool in_time(const struct reader *r, int64_t now_ms)
+{
+	return r->have && now_ms - r->began_ms < PAIRS_MS;
+}
+
+static bool completes(const struct reader *r, const struct pairs_open *o, unsigned bits)
+{
+	return in_time(r, o->now_ms) && !(r->have & bits);
+}
+
+static bool is_met_again(const struct reader *r, const struct pairs_open *o)
+{
+	uint8_t bit = kind_bit(o->kind);
+	return o->by_path && in_time(r, o->now_ms) && r->met & bit && !(r->read & bit);
+}
+
 static void begin(struct reader *r, const struct pairs_open *o, unsigned bits)
 {
+	if (!in_time(r, o->now_ms))
+		r->sure = false;
 	r->have = 0;
+	r->met = kind_bit(o->kind);
+	r->read = 0;
 	atomic_signal_fence(memory_order_seq_cst);
 	r->gen = o->served;
 	r->began_ms = o->now_ms;
@@ -274,17 +303,21 @@ static uint32_t decide(struct pairs *p, struct reader *r, const struct pairs_ope
 	unsigned bits = kinds_bits(o->kind), half = bits & HALVES;
 	if (!bits)
 		return o->served;
+	if (is_met_again(r, o))
+		return r->gen;
 	struct group *g = group_get(p, thread_group(p, o), o->now_ms);
 	if (!g->first)
 		g->first = (uint8_t)half;
 	if (g->abandoned == HALVES)
 		return decide_in_group(p, o, g, bits);
 	count_in_group(p, o, g, half);
-	if (r->have && !(r->have & bits) && o->now_ms - r->began_ms < PAIRS_MS) {
+	if (completes(r, o, bits)) {
 		r->have |= bits;
+		r->met |= kind_bit(o->kind);
+		r->sure |= (r->have & HALVES) == HALVES;
 		return r->gen;
 	}
-	if (half && (r->have & HALVES) == half)
+	if (half && (r->have & HALVES) == half && (r->sure || !o->by_path))
 		g->abandoned |= (uint8_t)half;
 	begin(r, o, bits);
 	return o->served;
@@ -323,28 +356,52 @@ uint32_t pairs_open_anew(struct pairs *p, const struct pairs_open *o)
 	return answer(r, o, o->served);
 }
 
-uint32_t pairs_walk(struct pairs *p, const struct pairs_open *o)
+uint32_t pairs_foresee(struct pairs *p, const struct pairs_open *o)
 {
 	unsigned bits = kinds_bits(o->kind);
 	if (o->tid <= 0 || !bits)
 		return o->served;
+	const struct reader *r = reader_get(p, (uint32_t)o->tid, o->number);
+	if (r->promised && o->now_ms - r->promised_ms < RETRY_MS)
+		return r->promised;
+	if (is_met_again(r, o))
+		return r->gen;
+	const struct group *g = group_get(p, thread_group(p, o), o->now_ms);
+	if (g->abandoned != HALVES)
+		return completes(r, o, bits) ? r->gen : o->served;
+	const struct moving *m = moving_get(p, g->tgid, o->number, o->now_ms);
+	return m->begun && (bits & HALVES) != g->first ? m->gen : o->served;
+}
+
+void pairs_name(struct pairs *p, const struct pairs_open *o, uint32_t gen)
+{
+	if (o->tid <= 0)
+		return;
 	struct reader *r = reader_get(p, (uint32_t)o->tid, o->number);
-	/* fs/fuse/dir.c, fuse_dentry_revalidate: an entry that names another inode now is
-	 * dropped, and the name is looked up once more. */
-	if (r->promised && r->unique == bits && o->now_ms - r->promised_ms < AGAIN_MS) {
-		r->promised = 0;
-		return r->answer;
-	}
-	bool complete = (r->have & HALVES) == HALVES && r->have & bits;
-	if (!r->have || complete || o->now_ms - r->began_ms >= PAIRS_MS)
-		begin(r, o, bits);
-	else
-		r->have |= bits;
-	r->answer = r->gen;
-	r->promised = o->asked && o->asked != r->gen ? r->gen : 0;
-	r->promised_ms = o->now_ms;
-	r->unique = bits; /* which name it was */
-	return r->gen;
+	r->named = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+	r->named_kind = (uint8_t)o->kind;
+	atomic_signal_fence(memory_order_seq_cst);
+	r->named = gen;
+}
+
+bool pairs_arrives(struct pairs *p, const struct pairs_open *o)
+{
+	if (o->tid <= 0)
+		return false;
+	struct reader *r = reader_get(p, (uint32_t)o->tid, o->number);
+	if (r->unique == o->unique && o->unique)
+		return true; /* of the worker before */
+	if (r->named != o->asked || r->named_kind != o->kind)
+		return false;
+	r->named = 0;
+	return true;
+}
+
+void pairs_read(struct pairs *p, const struct pairs_open *o)
+{
+	if (o->tid > 0)
+		reader_get(p, (uint32_t)o->tid, o->number)->read |= kind_bit(o->kind);
 }
 
 uint32_t pairs_lookup(const struct pairs *p, pid_t tid, uint32_t number, uint32_t served,

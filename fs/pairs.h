@@ -28,6 +28,14 @@
  * short timeout is needed for any of it. A LOOKUP that names a superseded generation must
  * be answered with no timeout, lest everybody's stat(2) shows it.
  *
+ * A mount that knows no OPEN (further.h) is told of each by the GETATTR with which the kernel
+ * checks permissions at the end of a path's walk, while names and attributes are handed
+ * out with timeout 0: one for each open(2), after the last LOOKUP, and ESTALE there means what
+ * it means at OPEN. But stat(2) looks the same. So a file that is met again before anything
+ * was read from it was not opened again; and since what a thread opened before the rotation
+ * was not seen, a half that is abandoned says of its group only something once the thread was
+ * seen to complete a pair.
+ *
  * A thread that can't be seen (tid 0, of a foreign pid namespace) opens whatever its path
  * led to: the generation that is served, but for the moment of a rotation.
  *
@@ -67,6 +75,7 @@ struct pairs_open {
 	uint32_t served; /* the current one */
 	int64_t now_ms;  /* from anywhere, evenly, the same for all workers */
 	bool hold;       /* it may be held */
+	bool by_path;    /* it is the GETATTR of an open(2), or of a stat(2) */
 	pid_t (*group_of)(pid_t tid);
 };
 
@@ -76,16 +85,21 @@ struct pairs_open {
 uint32_t pairs_open(struct pairs *p, const struct pairs_open *o);
 /* The same when what pairs_open() said is not to be had any more: the pair begins anew. */
 uint32_t pairs_open_anew(struct pairs *p, const struct pairs_open *o);
-/* For a mount that knows no OPEN: the generation that the LOOKUP `o` of a name is answered
- * with. The first name looked up begins a pair, which is complete once certificate and key
- * have been; `o->asked` is what the kernel's entry of the name says now (0: not known): when
- * the answer differs, the same walk of the path brings a second LOOKUP, which gets the
- * same. Never holds. */
-uint32_t pairs_walk(struct pairs *p, const struct pairs_open *o);
 /* The generation that a LOOKUP by thread `tid` is answered with: what was reserved for it,
  * else `served`. */
 uint32_t pairs_lookup(const struct pairs *p, pid_t tid, uint32_t number, uint32_t served,
 		      int64_t now_ms);
+
+/* For a mount that knows no OPEN. What pairs_open() would say of the walk that the LOOKUP `o`
+ * (`asked` doesn't matter) belongs to; nothing changes. */
+uint32_t pairs_foresee(struct pairs *p, const struct pairs_open *o);
+/* That LOOKUP is answered with `gen`. */
+void pairs_name(struct pairs *p, const struct pairs_open *o, uint32_t gen);
+/* Does the GETATTR `o` of `o->asked` come from the end of that walk? Then, and only
+ * then, ask pairs_open(). Others are of files that are open already. */
+bool pairs_arrives(struct pairs *p, const struct pairs_open *o);
+/* `o` tells that the thread reads from `o->kind`, whichever generation's. */
+void pairs_read(struct pairs *p, const struct pairs_open *o);
 
 /* For pairs_open.group_of: from /proc; the thread itself where that says nothing. */
 pid_t pairs_thread_group(pid_t tid);

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define ROTATIONS_VERSION 1u
+#define ROTATIONS_VERSION 2u
 #define SETS              1024u
 #define WAYS              4u
 
@@ -15,8 +15,6 @@ struct rotation {
 	uint32_t before;
 	int64_t armed_ms;
 	int64_t switched_ms; /* the last step counts from here; 0: as armed_ms says */
-	uint32_t entry[FILE_KINDS];
-	uint32_t reserved;
 };
 
 struct rotations {
@@ -92,27 +90,4 @@ enum rotation_step rotation_of(struct rotations *rs, uint32_t number, int64_t no
 		return ROTATION_NONE;
 	*before = r->before;
 	return now_ms < switch_ms(r) ? ROTATION_ARMED : ROTATION_SWITCHED;
-}
-
-static uint32_t *entry_of(struct rotations *rs, uint32_t number, enum file_kind kind)
-{
-	struct rotation *set = set_of(rs, number);
-	for (unsigned i = 0; i < WAYS; i++)
-		if (set[i].number == number)
-			return &set[i].entry[kind];
-	return NULL;
-}
-
-uint32_t rotation_entry(struct rotations *rs, uint32_t number, enum file_kind kind)
-{
-	const uint32_t *entry = entry_of(rs, number, kind);
-	return entry ? *entry : 0;
-}
-
-void rotation_set_entry(struct rotations *rs, uint32_t number, enum file_kind kind,
-			uint32_t gen)
-{
-	uint32_t *entry = entry_of(rs, number, kind);
-	if (entry)
-		*entry = gen;
 }

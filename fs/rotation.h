@@ -4,10 +4,11 @@
  *
  * There no OPEN tells who reads what: names, attributes and pages are in the kernel's caches,
  * and a reader asks for nothing. So a rotation has three steps. *Armed*: the domain's
- * entries are invalidated, and from then on handed out with timeout 0, so that each walk
- * of a path brings a LOOKUP with the reader's thread; the old generation goes on being
- * named. After ROTATION_STEP_MS, when everybody who had begun a pair out of the caches is
- * through, *switched*: the new one is named, but to a thread within a pair (pairs_walk()).
+ * entries are invalidated, and from then on handed out with timeout 0, entries and attributes,
+ * so that each walk of a path brings a LOOKUP, and each open(2) a GETATTR after it, with
+ * the reader's thread; the old generation goes on being named. After ROTATION_STEP_MS,
+ * when everybody who had begun a pair out of the caches is through, *switched*: the new one is
+ * named, but to a thread within a pair (pairs.h).
  * After as long again the entry is forgotten: LOOKUPs name the generation that is served,
  * with long timeouts. A generation that comes while the domain is armed takes part in the
  * switch to come; one that comes after the switch is named at once, since the readers are
@@ -42,11 +43,5 @@ enum rotation_step { ROTATION_NONE, ROTATION_ARMED, ROTATION_SWITCHED };
 /* Where `number` stands; in ROTATION_ARMED *before is the generation to name. */
 enum rotation_step rotation_of(struct rotations *rs, uint32_t number, int64_t now_ms,
 			       uint32_t *before);
-
-/* The generation that the kernel's entry for a name was last given, 0: not known; and what it
- * is given now. Only while the domain is armed or switched. */
-uint32_t rotation_entry(struct rotations *rs, uint32_t number, enum file_kind kind);
-void rotation_set_entry(struct rotations *rs, uint32_t number, enum file_kind kind,
-			uint32_t gen);
 
 #endif

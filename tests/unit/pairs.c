@@ -355,59 +355,141 @@ static void thread_group_is_read_from_proc(void **state)
 	assert_int_equal(pairs_thread_group(0x7fffffff), 0x7fffffff);
 }
 
-/* open(2) on a mount without OPEN: `entry` is what the kernel's entry says. */
-static uint32_t walk(struct world *w, pid_t tid, enum file_kind kind, uint32_t *entry)
+/* A walk on a mount without OPEN, at whose end is a GETATTR; the generation it ends at. */
+static uint32_t stat_path(struct world *w, pid_t tid, enum file_kind kind)
 {
-	struct pairs_open o = request(w, tid, kind, *entry);
-	uint32_t gen = pairs_walk(w->pairs, &o);
-	if (*entry && *entry != gen) {
-		o = request(w, tid, kind, *entry);
-		assert_int_equal(pairs_walk(w->pairs, &o), gen);
+	struct pairs_open o = request(w, tid, kind, 0);
+	o.by_path = true;
+	for (int attempt = 0; attempt < 2; attempt++) {
+		uint32_t gen = 0;
+		/* Others turn the kernel's entry in between, and it asks again. */
+		for (int walk = 0; walk < 3; walk++) {
+			o.unique = ++w->unique;
+			gen = pairs_foresee(w->pairs, &o);
+			pairs_name(w->pairs, &o, gen);
+		}
+		o.unique = ++w->unique;
+		o.asked = gen;
+		assert_true(pairs_arrives(w->pairs, &o));
+		uint32_t got = pairs_open(w->pairs, &o);
+		if (got == gen)
+			return gen;
+		w->again++;
+		o.served = w->served;
 	}
-	*entry = gen;
+	fail();
+	return 0;
+}
+
+static uint32_t walk(struct world *w, pid_t tid, enum file_kind kind)
+{
+	uint32_t gen = stat_path(w, tid, kind);
+	struct pairs_open o = request(w, tid, kind, gen);
+	o.by_path = true;
+	assert_false(pairs_arrives(w->pairs, &o));
+	pairs_read(w->pairs, &o);
 	return gen;
 }
 
 static void walks_of_a_pair_find_one_generation(void **state)
 {
 	struct world *w = *state;
-	uint32_t entry[FILE_KINDS] = {0}, gen[2];
+	uint32_t gen[2];
 	static const enum file_kind kinds[][2] = {{FILE_CERT, FILE_PRIVKEY},
 						  {FILE_PRIVKEY, FILE_CERT},
 						  {FILE_FULLCHAIN, FILE_PRIVKEY},
 						  {FILE_PRIVKEY, FILE_FULLCHAIN}};
 	for (int i = 0; i < 100; i++) {
 		const enum file_kind *a = kinds[i % 4], *b = kinds[(i + 1) % 4];
-		gen[0] = walk(w, 100, a[0], &entry[a[0]]);
+		gen[0] = walk(w, 100, a[0]);
 		assert_int_equal(gen[0], w->served);
 		w->served++;
-		gen[1] = walk(w, 101, b[0], &entry[b[0]]);
+		gen[1] = walk(w, 101, b[0]);
 		assert_int_equal(gen[1], w->served);
-		assert_int_equal(walk(w, 100, a[1], &entry[a[1]]), gen[0]);
-		assert_int_equal(walk(w, 101, b[1], &entry[b[1]]), gen[1]);
+		assert_int_equal(walk(w, 100, a[1]), gen[0]);
+		assert_int_equal(walk(w, 101, b[1]), gen[1]);
+	}
+	assert_int_equal(w->again, 0);
+}
+
+static void walk_that_a_rotation_overtakes_is_sent_back(void **state)
+{
+	struct world *w = *state;
+	struct pairs_open o = request(w, 100, FILE_CERT, 0);
+	o.by_path = true;
+	o.asked = pairs_foresee(w->pairs, &o);
+	pairs_name(w->pairs, &o, o.asked);
+	o.served = ++w->served;
+	o.unique = ++w->unique;
+	assert_true(pairs_arrives(w->pairs, &o));
+	assert_int_equal(pairs_open(w->pairs, &o), w->served);
+	/* Its second walk, under a worker that knows the answer that was lost. */
+	assert_true(pairs_arrives(w->pairs, &o));
+	assert_int_equal(pairs_open(w->pairs, &o), w->served);
+	o.unique = ++w->unique;
+	assert_int_equal(pairs_foresee(w->pairs, &o), w->served);
+	assert_int_equal(walk(w, 100, FILE_CERT), w->served);
+	w->served++;
+	assert_int_equal(walk(w, 100, FILE_PRIVKEY), w->served - 1);
+}
+
+static void walks_to_one_half_follow_what_is_served(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(walk(w, 100, FILE_CERT), w->served);
+		w->served++;
 	}
 }
 
-static void walks_to_one_half_are_behind_for_a_while_at_most(void **state)
+static void file_that_was_looked_at_is_opened_in_the_same_pair(void **state)
 {
 	struct world *w = *state;
-	uint32_t entry = 0, first = walk(w, 100, FILE_CERT, &entry);
+	for (int i = 0; i < 10; i++) {
+		uint32_t gen = stat_path(w, 100, FILE_CERT);
+		w->served++;
+		assert_int_equal(walk(w, 100, FILE_CERT), gen);
+		assert_int_equal(stat_path(w, 100, FILE_PRIVKEY), gen);
+		w->served++;
+		assert_int_equal(walk(w, 100, FILE_PRIVKEY), gen);
+	}
+}
+
+static void who_only_looks_is_behind_for_a_while_at_most(void **state)
+{
+	struct world *w = *state;
+	uint32_t gen = stat_path(w, 100, FILE_CERT);
 	w->served++;
-	assert_int_equal(walk(w, 100, FILE_CERT, &entry), first);
+	assert_int_equal(stat_path(w, 100, FILE_CERT), gen);
 	w->now_ms += PAIRS_MS;
-	assert_int_equal(walk(w, 100, FILE_CERT, &entry), w->served);
+	assert_int_equal(stat_path(w, 100, FILE_CERT), w->served);
+}
+
+static void pairs_that_were_begun_unseen_make_nobody_a_mover(void **state)
+{
+	struct world *w = *state;
+	/* Both threads had opened the other half before. */
+	walk(w, 100, FILE_PRIVKEY);
+	walk(w, 100, FILE_PRIVKEY);
+	walk(w, 101, FILE_CERT);
+	walk(w, 101, FILE_CERT);
+	uint32_t gen = w->served;
+	w->served++;
+	assert_int_equal(walk(w, 101, FILE_PRIVKEY), gen);
+	assert_int_equal(walk(w, 100, FILE_CERT), gen);
+	assert_int_equal(walk(w, 100, FILE_PRIVKEY), w->served);
+	assert_int_equal(walk(w, 101, FILE_CERT), w->served);
 }
 
 static void walk_to_the_chain_belongs_to_the_pair(void **state)
 {
 	struct world *w = *state;
-	uint32_t entry[FILE_KINDS] = {0};
-	uint32_t first = walk(w, 100, FILE_CERT, &entry[FILE_CERT]);
-	walk(w, 100, FILE_PRIVKEY, &entry[FILE_PRIVKEY]);
+	uint32_t first = walk(w, 100, FILE_CERT);
+	walk(w, 100, FILE_PRIVKEY);
 	w->served++;
-	assert_int_equal(walk(w, 100, FILE_CHAIN, &entry[FILE_CHAIN]), first);
-	assert_int_equal(walk(w, 100, FILE_CERT, &entry[FILE_CERT]), w->served);
-	assert_int_equal(walk(w, 0, FILE_COMBINED, &entry[FILE_COMBINED]), w->served);
+	assert_int_equal(walk(w, 100, FILE_CHAIN), first);
+	assert_int_equal(walk(w, 100, FILE_CERT), w->served);
+	assert_int_equal(walk(w, 100, FILE_COMBINED), w->served);
 }
 
 int main(void)
@@ -435,7 +517,11 @@ int main(void)
 	    T(thread_that_cannot_be_seen_opens_what_it_found),
 	    T(thread_group_is_read_from_proc),
 	    T(walks_of_a_pair_find_one_generation),
-	    T(walks_to_one_half_are_behind_for_a_while_at_most),
+	    T(walk_that_a_rotation_overtakes_is_sent_back),
+	    T(walks_to_one_half_follow_what_is_served),
+	    T(file_that_was_looked_at_is_opened_in_the_same_pair),
+	    T(who_only_looks_is_behind_for_a_while_at_most),
+	    T(pairs_that_were_begun_unseen_make_nobody_a_mover),
 	    T(walk_to_the_chain_belongs_to_the_pair),
 	};
 	return cmocka_run_group_tests_name("pairs", tests, NULL, NULL);

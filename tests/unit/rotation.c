@@ -94,18 +94,6 @@ static void worker_that_was_replaced_goes_on(void **state)
 	stands_at(w, 0, ROTATION_NONE);
 }
 
-static void entries_are_known_while_it_lasts(void **state)
-{
-	struct world *w = *state;
-	rotation_set_entry(w->rs, NUMBER, FILE_CERT, 3);
-	assert_int_equal(rotation_entry(w->rs, NUMBER, FILE_CERT), 0);
-	rotation_begin(w->rs, NUMBER, 3, w->now_ms);
-	assert_int_equal(rotation_entry(w->rs, NUMBER, FILE_CERT), 0);
-	rotation_set_entry(w->rs, NUMBER, FILE_CERT, 4);
-	assert_int_equal(rotation_entry(w->rs, NUMBER, FILE_CERT), 4);
-	assert_int_equal(rotation_entry(w->rs, NUMBER, FILE_PRIVKEY), 0);
-}
-
 static void table_is_bounded_and_full_places_are_used_again(void **state)
 {
 	struct world *w = *state;
@@ -129,7 +117,6 @@ int main(void)
 	    T(generation_that_comes_after_the_switch_is_named_at_once),
 	    T(first_generation_has_nothing_to_wait_for),
 	    T(worker_that_was_replaced_goes_on),
-	    T(entries_are_known_while_it_lasts),
 	    T(table_is_bounded_and_full_places_are_used_again),
 	};
 	return cmocka_run_group_tests_name("rotation", tests, NULL, NULL);
