@@ -17,6 +17,7 @@
 #define GROUP_SETS    256u
 #define MOVING_SETS   256u
 #define RETRY_MS      60000 /* an OPEN after an ESTALE comes at once, or never */
+#define VOTES         4     /* in a row, so that one delay decides nothing */
 #define THREAD_MS     10000 /* a thread's number may have another owner by then */
 
 enum { CERT = 1, KEY = 2, CHAIN = 4, HALVES = CERT | KEY };
@@ -35,7 +36,12 @@ struct reader {
 	uint32_t named; /* generation that the last LOOKUP was given; 0: it was used */
 	uint8_t named_kind; /* enum file_kind */
 	uint8_t met, read;  /* files of the pair, bit i is enum file_kind i */
-	bool sure;          /* a pair was completed: it is known where they begin */
+	bool sure;          /* a pair was completed: its readers stay, or move */
+	uint8_t half;       /* that was met last */
+	int8_t votes;       /* > 0: for the key as the half that comes after a pause */
+	uint8_t reserved[2];
+	uint32_t pause_ms; /* before it */
+	int64_t met_ms;
 };
 
 struct thread {
@@ -273,8 +279,35 @@ static bool in_time(const struct reader *r, int64_t now_ms)
 	return r->have && now_ms - r->began_ms < PAIRS_MS;
 }
 
-static bool completes(const struct reader *r, const struct pairs_open *o, unsigned bits)
+/* What a thread opened before the rotation was not seen, so the first half that is seen may
+ * be a pair's second. Does `half` come after a pause, time and again, and the other one
+ * soon after it? Then it is the first. */
+static bool comes_after_a_pause(struct reader *r, const struct pairs_open *o,
+				unsigned half)
 {
+	int64_t ms = o->now_ms - r->met_ms;
+	uint32_t pause_ms = ms < PAIRS_MS ? (uint32_t)ms : PAIRS_MS;
+	int vote = half == KEY ? 1 : -1;
+	if (half == 0)
+		return false;
+	if (r->half != (half ^ HALVES))
+		vote = 0;
+	else if (r->pause_ms > 4 * pause_ms + 1)
+		vote = -vote;
+	else if (pause_ms <= 4 * r->pause_ms + 1)
+		vote = r->votes > 0 ? -1 : r->votes < 0;
+	if (r->votes + vote <= VOTES && r->votes + vote >= -VOTES)
+		r->votes = (int8_t)(r->votes + vote);
+	r->half = (uint8_t)half;
+	r->pause_ms = pause_ms;
+	r->met_ms = o->now_ms;
+	return r->votes == (half == KEY ? VOTES : -VOTES);
+}
+
+static bool completes(struct reader *r, const struct pairs_open *o, unsigned bits)
+{
+	if (o->by_path && comes_after_a_pause(r, o, bits & HALVES))
+		return false;
 	return in_time(r, o->now_ms) && !(r->have & bits);
 }
 
@@ -286,8 +319,6 @@ static bool is_met_again(const struct reader *r, const struct pairs_open *o)
 
 static void begin(struct reader *r, const struct pairs_open *o, unsigned bits)
 {
-	if (!in_time(r, o->now_ms))
-		r->sure = false;
 	r->have = 0;
 	r->met = kind_bit(o->kind);
 	r->read = 0;
@@ -305,6 +336,8 @@ static uint32_t decide(struct pairs *p, struct reader *r, const struct pairs_ope
 		return o->served;
 	if (is_met_again(r, o))
 		return r->gen;
+	if (!in_time(r, o->now_ms))
+		r->sure = false;
 	struct group *g = group_get(p, thread_group(p, o), o->now_ms);
 	if (!g->first)
 		g->first = (uint8_t)half;
@@ -361,14 +394,14 @@ uint32_t pairs_foresee(struct pairs *p, const struct pairs_open *o)
 	unsigned bits = kinds_bits(o->kind);
 	if (o->tid <= 0 || !bits)
 		return o->served;
-	const struct reader *r = reader_get(p, (uint32_t)o->tid, o->number);
-	if (r->promised && o->now_ms - r->promised_ms < RETRY_MS)
-		return r->promised;
-	if (is_met_again(r, o))
-		return r->gen;
+	struct reader r = *reader_get(p, (uint32_t)o->tid, o->number);
+	if (r.promised && o->now_ms - r.promised_ms < RETRY_MS)
+		return r.promised;
+	if (is_met_again(&r, o))
+		return r.gen;
 	const struct group *g = group_get(p, thread_group(p, o), o->now_ms);
 	if (g->abandoned != HALVES)
-		return completes(r, o, bits) ? r->gen : o->served;
+		return completes(&r, o, bits) ? r.gen : o->served;
 	const struct moving *m = moving_get(p, g->tgid, o->number, o->now_ms);
 	return m->begun && (bits & HALVES) != g->first ? m->gen : o->served;
 }

@@ -468,7 +468,14 @@ static void who_only_looks_is_behind_for_a_while_at_most(void **state)
 static void pairs_that_were_begun_unseen_make_nobody_a_mover(void **state)
 {
 	struct world *w = *state;
-	/* Both threads had opened the other half before. */
+	/* Both threads had opened the other half before, after a while without rotations. */
+	walk(w, 100, FILE_CERT);
+	walk(w, 100, FILE_PRIVKEY);
+	walk(w, 100, FILE_PRIVKEY);
+	walk(w, 101, FILE_PRIVKEY);
+	walk(w, 101, FILE_CERT);
+	walk(w, 101, FILE_CERT);
+	w->now_ms += 10 * PAIRS_MS;
 	walk(w, 100, FILE_PRIVKEY);
 	walk(w, 100, FILE_PRIVKEY);
 	walk(w, 101, FILE_CERT);
@@ -479,6 +486,41 @@ static void pairs_that_were_begun_unseen_make_nobody_a_mover(void **state)
 	assert_int_equal(walk(w, 100, FILE_CERT), gen);
 	assert_int_equal(walk(w, 100, FILE_PRIVKEY), w->served);
 	assert_int_equal(walk(w, 101, FILE_CERT), w->served);
+}
+
+static void pairs_are_told_apart_by_the_pauses_between_them(void **state)
+{
+	struct world *w = *state;
+	/* Of the first one, the key was opened unseen. */
+	walk(w, 100, FILE_CERT);
+	for (int i = 0; i < 20; i++) {
+		w->now_ms += 20;
+		walk(w, 100, FILE_PRIVKEY);
+		/* It was delayed now and then. */
+		w->now_ms += i % 8 == 3 ? 50 : 2;
+		walk(w, 100, FILE_CERT);
+	}
+	for (int i = 0; i < 20; i++) {
+		w->now_ms += 20;
+		uint32_t gen = walk(w, 100, FILE_PRIVKEY);
+		assert_int_equal(gen, w->served);
+		w->served++;
+		w->now_ms += i % 8 == 3 ? 50 : 2;
+		assert_int_equal(walk(w, 100, FILE_CERT), gen);
+	}
+}
+
+static void pauses_within_pairs_do_not_part_them(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 100; i++) {
+		uint32_t gen = walk(w, 100, FILE_CERT);
+		assert_int_equal(gen, w->served);
+		w->served++;
+		w->now_ms += i % 3 == 0 ? 30 : 1;
+		assert_int_equal(walk(w, 100, FILE_PRIVKEY), gen);
+		w->now_ms += i % 3 == 1 ? 30 : 1;
+	}
 }
 
 static void walk_to_the_chain_belongs_to_the_pair(void **state)
@@ -522,6 +564,8 @@ int main(void)
 	    T(file_that_was_looked_at_is_opened_in_the_same_pair),
 	    T(who_only_looks_is_behind_for_a_while_at_most),
 	    T(pairs_that_were_begun_unseen_make_nobody_a_mover),
+	    T(pairs_are_told_apart_by_the_pauses_between_them),
+	    T(pauses_within_pairs_do_not_part_them),
 	    T(walk_to_the_chain_belongs_to_the_pair),
 	};
 	return cmocka_run_group_tests_name("pairs", tests, NULL, NULL);
