@@ -23,11 +23,16 @@ void fs_refuse(fuse_req_t req, const struct error *err)
 	fuse_reply_err(req, err->code);
 }
 
-int64_t fs_now_ms(void)
+int64_t fs_now_us(void)
 {
 	struct timespec ts;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t fs_now_ms(void)
+{
+	return fs_now_us() / 1000;
 }
 
 void device_init(void *userdata, struct fuse_conn_info *conn)

@@ -72,7 +72,8 @@ static inline struct fs *fs_of(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
-/* An even clock, in ms. */
+/* An even clock. */
+int64_t fs_now_us(void);
 int64_t fs_now_ms(void);
 
 /* Logs `err` and answers the request with its code. */

@@ -98,6 +98,7 @@ static uint32_t named(fuse_req_t req, struct txn *txn, const struct node *dir,
 				     .kind = kind,
 				     .served = led_to(c, txn, dir->number),
 				     .now_ms = fs_now_ms(),
+				     .now_us = fs_now_us(),
 				     .by_path = true,
 				     .group_of = pairs_thread_group};
 	if (!o.served)
@@ -170,7 +171,8 @@ static int arrive(fuse_req_t req, struct txn *txn, const struct node *n, uint32_
 				     .unique = fs->unique,
 				     .number = n->number,
 				     .kind = (enum file_kind)n->index,
-				     .asked = n->gen};
+				     .asked = n->gen,
+				     .now_us = fs_now_us()};
 	if (is_open) {
 		pairs_read(fs->pairs, &o);
 		return 0;

@@ -17,7 +17,8 @@
 #define GROUP_SETS    256u
 #define MOVING_SETS   256u
 #define RETRY_MS      60000 /* an OPEN after an ESTALE comes at once, or never */
-#define VOTES         4     /* in a row, so that one delay decides nothing */
+#define PAUSE_MAX_US  (PAIRS_MS * 1000)
+#define CHANCE        8.0   /* standard deviations, of differences that share terms */
 #define THREAD_MS     10000 /* a thread's number may have another owner by then */
 
 enum { CERT = 1, KEY = 2, CHAIN = 4, HALVES = CERT | KEY };
@@ -38,10 +39,13 @@ struct reader {
 	uint8_t met, read;  /* files of the pair, bit i is enum file_kind i */
 	bool sure;          /* a pair was completed: its readers stay, or move */
 	uint8_t half;       /* that was met last */
-	int8_t votes;       /* > 0: for the key as the half that comes after a pause */
+	bool walks;         /* a LOOKUP came, and no GETATTR yet */
 	uint8_t reserved[2];
-	uint32_t pause_ms; /* before it */
-	int64_t met_ms;
+	uint32_t pause_us, other_pause_us; /* before this walk, and before the last one */
+	int64_t seen_us;
+	/* of the differences of pauses, that before a certificate less that before the key
+	 */
+	double more_sum, more_squares;
 };
 
 struct thread {
@@ -279,34 +283,40 @@ static bool in_time(const struct reader *r, int64_t now_ms)
 	return r->have && now_ms - r->began_ms < PAIRS_MS;
 }
 
-/* What a thread opened before the rotation was not seen, so the first half that is seen may
- * be a pair's second. Does `half` come after a pause, time and again, and the other one
- * soon after it? Then it is the first. */
-static bool comes_after_a_pause(struct reader *r, const struct pairs_open *o,
-				unsigned half)
+/* A walk begins: how long did the thread pause before it? */
+static void note_walk(struct reader *r, const struct pairs_open *o)
 {
-	int64_t ms = o->now_ms - r->met_ms;
-	uint32_t pause_ms = ms < PAIRS_MS ? (uint32_t)ms : PAIRS_MS;
-	int vote = half == KEY ? 1 : -1;
+	int64_t us = o->now_us - r->seen_us;
+	if (!r->walks)
+		r->pause_us = us < PAUSE_MAX_US ? (uint32_t)us : PAUSE_MAX_US;
+	r->walks = true;
+}
+
+/* What a thread opened before the rotation was not seen, so the first half that is seen may
+ * be a pair's second. But who loads pairs does something with each of them: when its
+ * pauses before one half are longer than those before the other one, more so than by
+ * chance, that half is the first. */
+static bool comes_first(struct reader *r, const struct pairs_open *o, unsigned half)
+{
+	double more = (double)r->pause_us - (double)r->other_pause_us;
 	if (half == 0)
 		return false;
-	if (r->half != (half ^ HALVES))
-		vote = 0;
-	else if (r->pause_ms > 4 * pause_ms + 1)
-		vote = -vote;
-	else if (pause_ms <= 4 * r->pause_ms + 1)
-		vote = r->votes > 0 ? -1 : r->votes < 0;
-	if (r->votes + vote <= VOTES && r->votes + vote >= -VOTES)
-		r->votes = (int8_t)(r->votes + vote);
+	if (half == KEY)
+		more = -more;
+	if (r->half == (half ^ HALVES) && in_time(r, o->now_ms) &&
+	    r->pause_us < PAUSE_MAX_US && r->other_pause_us < PAUSE_MAX_US) {
+		r->more_sum += more;
+		r->more_squares += more * more;
+	}
 	r->half = (uint8_t)half;
-	r->pause_ms = pause_ms;
-	r->met_ms = o->now_ms;
-	return r->votes == (half == KEY ? VOTES : -VOTES);
+	r->other_pause_us = r->pause_us;
+	double sum = half == KEY ? -r->more_sum : r->more_sum;
+	return sum > 0 && sum * sum > CHANCE * CHANCE * r->more_squares;
 }
 
 static bool completes(struct reader *r, const struct pairs_open *o, unsigned bits)
 {
-	if (o->by_path && comes_after_a_pause(r, o, bits & HALVES))
+	if (o->by_path && comes_first(r, o, bits & HALVES))
 		return false;
 	return in_time(r, o->now_ms) && !(r->have & bits);
 }
@@ -336,8 +346,10 @@ static uint32_t decide(struct pairs *p, struct reader *r, const struct pairs_ope
 		return o->served;
 	if (is_met_again(r, o))
 		return r->gen;
-	if (!in_time(r, o->now_ms))
+	if (!in_time(r, o->now_ms)) {
 		r->sure = false;
+		r->more_sum = r->more_squares = 0;
+	}
 	struct group *g = group_get(p, thread_group(p, o), o->now_ms);
 	if (!g->first)
 		g->first = (uint8_t)half;
@@ -394,7 +406,9 @@ uint32_t pairs_foresee(struct pairs *p, const struct pairs_open *o)
 	unsigned bits = kinds_bits(o->kind);
 	if (o->tid <= 0 || !bits)
 		return o->served;
-	struct reader r = *reader_get(p, (uint32_t)o->tid, o->number);
+	struct reader *walker = reader_get(p, (uint32_t)o->tid, o->number), r;
+	note_walk(walker, o);
+	r = *walker;
 	if (r.promised && o->now_ms - r.promised_ms < RETRY_MS)
 		return r.promised;
 	if (is_met_again(&r, o))
@@ -428,13 +442,18 @@ bool pairs_arrives(struct pairs *p, const struct pairs_open *o)
 	if (r->named != o->asked || r->named_kind != o->kind)
 		return false;
 	r->named = 0;
+	r->walks = false;
+	r->seen_us = o->now_us;
 	return true;
 }
 
 void pairs_read(struct pairs *p, const struct pairs_open *o)
 {
-	if (o->tid > 0)
-		reader_get(p, (uint32_t)o->tid, o->number)->read |= kind_bit(o->kind);
+	if (o->tid <= 0)
+		return;
+	struct reader *r = reader_get(p, (uint32_t)o->tid, o->number);
+	r->read |= kind_bit(o->kind);
+	r->seen_us = o->now_us;
 }
 
 uint32_t pairs_lookup(const struct pairs *p, pid_t tid, uint32_t number, uint32_t served,

@@ -34,7 +34,7 @@
  * it means at OPEN. But stat(2) looks the same. So a file that is met again before anything
  * was read from it was not opened again; and since what a thread opened before the rotation
  * was not seen, a half that is abandoned says of its group only something once the thread was
- * seen to complete a pair.
+ * seen to complete a pair. Which half a thread begins its pairs with is told by its pauses.
  *
  * A thread that can't be seen (tid 0, of a foreign pid namespace) opens whatever its path
  * led to: the generation that is served, but for the moment of a rotation.
@@ -74,6 +74,7 @@ struct pairs_open {
 	uint32_t asked;  /* the generation of the inode at hand */
 	uint32_t served; /* the current one */
 	int64_t now_ms;  /* from anywhere, evenly, the same for all workers */
+	int64_t now_us;  /* for `by_path` */
 	bool hold;       /* it may be held */
 	bool by_path;    /* it is the GETATTR of an open(2), or of a stat(2) */
 	pid_t (*group_of)(pid_t tid);
@@ -91,7 +92,7 @@ uint32_t pairs_lookup(const struct pairs *p, pid_t tid, uint32_t number, uint32_
 		      int64_t now_ms);
 
 /* For a mount that knows no OPEN. What pairs_open() would say of the walk that the LOOKUP `o`
- * (`asked` doesn't matter) belongs to; nothing changes. */
+ * (`asked` doesn't matter) belongs to. */
 uint32_t pairs_foresee(struct pairs *p, const struct pairs_open *o);
 /* That LOOKUP is answered with `gen`. */
 void pairs_name(struct pairs *p, const struct pairs_open *o, uint32_t gen);

@@ -58,6 +58,7 @@ static struct pairs_open request(struct world *w, pid_t tid, enum file_kind kind
 				   .asked = asked,
 				   .served = w->served,
 				   .now_ms = w->now_ms,
+				   .now_us = w->now_ms * 1000,
 				   .group_of = by_hundreds};
 }
 
@@ -493,19 +494,19 @@ static void pairs_are_told_apart_by_the_pauses_between_them(void **state)
 	struct world *w = *state;
 	/* Of the first one, the key was opened unseen. */
 	walk(w, 100, FILE_CERT);
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 100; i++) {
 		w->now_ms += 20;
 		walk(w, 100, FILE_PRIVKEY);
 		/* It was delayed now and then. */
-		w->now_ms += i % 8 == 3 ? 50 : 2;
+		w->now_ms += i % 16 == 3 ? 50 : 2;
 		walk(w, 100, FILE_CERT);
 	}
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 100; i++) {
 		w->now_ms += 20;
 		uint32_t gen = walk(w, 100, FILE_PRIVKEY);
 		assert_int_equal(gen, w->served);
 		w->served++;
-		w->now_ms += i % 8 == 3 ? 50 : 2;
+		w->now_ms += i % 16 == 3 ? 50 : 2;
 		assert_int_equal(walk(w, 100, FILE_CERT), gen);
 	}
 }
