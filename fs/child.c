@@ -10,6 +10,7 @@
 #include "fs/slots.h"
 #include "fs/spawn.h"
 #include "fs/worker.h"
+#include "store/config_text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -224,7 +225,6 @@ static const struct {
 
 static int run(struct child *c, const char *kind, struct error *err)
 {
-	const char *path = getenv("CERTFS_CONF");
 	size_t which = 0, count = sizeof(kinds) / sizeof(kinds[0]);
 	while (which < count && strcmp(kinds[which].kind, kind) != 0)
 		which++;
@@ -233,7 +233,8 @@ static int run(struct child *c, const char *kind, struct error *err)
 				 kind);
 	/* 15 bytes are kept of it. */
 	prctl(PR_SET_NAME, kinds[which].title, 0, 0, 0);
-	int rc = config_load(path && *path ? path : NULL, &c->cfg, err);
+	int rc = config_text_load(CHILD_FD_CONFIG, &c->cfg, err);
+	close(CHILD_FD_CONFIG);
 	if (rc < 0)
 		return rc;
 	/* While openssl.cnf can still be read. */

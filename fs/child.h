@@ -4,9 +4,8 @@
  *
  * The supervisor fork(2)s and exec(2)s the binary on disk (so that a reload takes the new
  * one) with CERTFS_CHILD=fs, net, announce or probe in the environment and these descriptors.
- * CERTFS_CONF is the configuration's path ("" : none), CERTFS_MOUNTPOINT where the mount
- * is (for what is shown), CERTFS_LISTEN the number of listening sockets,
- * CERTFS_READONLY that of read-only mounts,
+ * CERTFS_MOUNTPOINT is where the mount is (for what is shown), CERTFS_LISTEN the number of
+ * listening sockets, CERTFS_READONLY that of read-only mounts,
  * CERTFS_SUPERVISOR the supervisor's pid. Nothing else is inherited. SIGTERM is blocked,
  * SIGPIPE ignored. argv[0] is "certfs: fs", "certfs: net" or "certfs: announce", which
  * is what ps shows.
@@ -29,9 +28,10 @@ enum {
 	CHILD_FD_READY = 6,    /* all: an eventfd; the worker adds 1 once it serves */
 	CHILD_FD_REASON =
 	    7, /* all: a pipe; a worker that can't serve says why (spawn.h) */
-	CHILD_FD_PUBLISH = 8, /* fs, announce: the link between them */
-	CHILD_FD_LISTEN = 9,  /* net: the first of the listening sockets */
-	CHILD_FD_READONLY = 9 /* fs: connection and slots of each read-only mount */
+	CHILD_FD_PUBLISH = 8,  /* fs, announce: the link between them */
+	CHILD_FD_CONFIG = 9,   /* all: the configuration in force (config_text.h) */
+	CHILD_FD_LISTEN = 10,  /* net: the first of the listening sockets */
+	CHILD_FD_READONLY = 10 /* fs: connection and slots of each read-only mount */
 };
 
 /* main()'s way in: when CERTFS_CHILD is set, runs that worker and returns true with its

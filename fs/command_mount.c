@@ -3,8 +3,10 @@
 #include "fs/command.h"
 #include "fs/exit_status.h"
 #include "fs/handover.h"
+#include "fs/kept.h"
 #include "fs/spawn.h"
 #include "fs/supervisor.h"
+#include "store/config_text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +33,9 @@ struct arguments {
 
 /* What serve() makes supervisor_options of. */
 struct place {
-	const struct config *cfg;
+	struct config *cfg, *before;
+	int config_fd, before_fd;
+	struct error refused;
 	const char *mountpoint, *binary;
 	char *const *argv;
 	const struct handover *handover;
@@ -180,11 +184,26 @@ static void leave_terminal(void)
 	redirect_log();
 }
 
-static int serve(const struct place *at, int ready_fd, struct error *err)
+static void place_clear(struct place *at)
+{
+	config_free(at->cfg);
+	config_free(at->before);
+	/* After serve() they were the supervisor's. */
+	if (at->config_fd >= 0)
+		close(at->config_fd);
+	if (at->before_fd >= 0)
+		close(at->before_fd);
+}
+
+static int serve(struct place *at, int ready_fd, struct error *err)
 {
 	struct log lg;
 	log_init(&lg, "supervisor", at->cfg->log_level);
 	const struct supervisor_options options = {.cfg = at->cfg,
+						   .config_fd = at->config_fd,
+						   .before = at->before,
+						   .before_fd = at->before_fd,
+						   .refused = &at->refused,
 						   .lg = &lg,
 						   .mountpoint = at->mountpoint,
 						   .binary = at->binary,
@@ -193,6 +212,11 @@ static int serve(const struct place *at, int ready_fd, struct error *err)
 						   .handover = at->handover};
 	if (chdir("/") != 0)
 		return error_set(err, errno, "chdir: %s", strerror(errno));
+	at->config_fd = at->before_fd = -1;
+	if (at->refused.code)
+		log_error(&lg, NULL,
+			  "goes on with the configuration that was in force before: %s",
+			  at->refused.text);
 	int rc = supervisor_run(&options, err);
 	/* In the foreground without a journal the caller's complaint says it. */
 	if (rc < 0 && (ready_fd >= 0 || lg.journal))
@@ -224,7 +248,7 @@ static int wait_for_daemon(int fd, const char *mountpoint, struct error *err)
 }
 
 /* In both processes; `*daemon` is true in the one that served. */
-static int daemonize(const struct place *at, bool *daemon, struct error *err)
+static int daemonize(struct place *at, bool *daemon, struct error *err)
 {
 	int ready[2];
 	struct stat st;
@@ -262,24 +286,40 @@ static char *const *full_argv(char **argv)
 	return strcmp(argv[0], "mount") == 0 ? argv - 1 : argv;
 }
 
-/* The reload has just read the very same file; should it have become wrong since, the
- * supervisor's own few settings are the defaults until the next one. */
-static int load_again(const char *conf, struct config **cfg, struct error *err)
+/* The one on disk; with what systemd kept for us (kept.h) to fall back on. */
+static int load_config(struct place *at, const char *conf, struct error *err)
 {
 	struct error why;
-	if (config_load(*conf ? conf : NULL, cfg, &why) == 0)
-		return 0;
-	int rc = config_defaults(cfg, err);
-	if (rc < 0 || *conf == '\0')
-		return rc;
-	(*cfg)->path = strdup(conf);
-	return (*cfg)->path ? 0 : error_set(err, ENOMEM, "out of memory");
+	at->before_fd = kept_take_config();
+	if (at->before_fd >= 0 &&
+	    config_text_load(at->before_fd, &at->before, &why) < 0) {
+		close(at->before_fd);
+		at->before_fd = -1;
+	}
+	int rc = config_text_read(conf, &at->config_fd, err);
+	if (rc == 0)
+		rc = config_text_load(at->config_fd, &at->cfg, err);
+	bool same =
+	    rc == 0 && at->before && config_text_same(at->config_fd, at->before_fd);
+	if (at->before && (rc < 0 || same)) {
+		if (rc < 0)
+			at->refused = *err;
+		config_free(at->cfg);
+		if (at->config_fd >= 0)
+			close(at->config_fd);
+		at->cfg = at->before;
+		at->config_fd = at->before_fd;
+		at->before = NULL;
+		at->before_fd = -1;
+		rc = 0;
+	}
+	return rc;
 }
 
 bool command_resume(char **argv, int *status)
 {
 	struct error err = {0};
-	struct config *cfg = NULL;
+	struct place at = {.config_fd = -1, .before_fd = -1, .argv = argv};
 	struct handover h;
 	const char *text = getenv(HANDOVER_ENV);
 	char *end = NULL;
@@ -290,16 +330,16 @@ bool command_resume(char **argv, int *status)
 	unsetenv(HANDOVER_ENV);
 	int rc = handover_read(fd, &h, &err);
 	close(fd);
+	/* Of another version, which hands nothing over, all is 0. */
+	at.config_fd = rc == 0 ? h.config_fd : -1;
 	if (rc == 0)
-		rc = load_again(h.conf, &cfg, &err);
-	const struct place at = {.cfg = cfg,
-				 .mountpoint = h.mountpoint,
-				 .binary = h.binary,
-				 .argv = argv,
-				 .handover = &h};
+		rc = config_text_load(at.config_fd, &at.cfg, &err);
+	at.mountpoint = h.mountpoint;
+	at.binary = h.binary;
+	at.handover = &h;
 	if (rc == 0)
 		rc = serve(&at, -1, &err);
-	config_free(cfg);
+	place_clear(&at);
 	*status = rc < 0 ? complain(&err) : EX_OK;
 	return true;
 }
@@ -308,11 +348,13 @@ int command_mount(int argc, char **argv)
 {
 	struct arguments a = {0};
 	struct error err = {0};
-	struct config *cfg = NULL;
 	bool daemon = false;
-	char mountpoint[PATH_MAX], binary[PATH_MAX], conf[PATH_MAX];
-	struct place at = {
-	    .mountpoint = mountpoint, .binary = binary, .argv = full_argv(argv)};
+	char mountpoint[PATH_MAX], binary[PATH_MAX];
+	struct place at = {.config_fd = -1,
+			   .before_fd = -1,
+			   .mountpoint = mountpoint,
+			   .binary = binary,
+			   .argv = full_argv(argv)};
 	int status = parse(&a, argc, argv);
 	if (status != EX_OK)
 		return status;
@@ -325,18 +367,14 @@ int command_mount(int argc, char **argv)
 		return command_readonly(a.of ? a.of : "/etc/certs", mountpoint);
 	if (rc == 0)
 		rc = resolve("the running program", "/proc/self/exe", binary, &err);
-	if (rc == 0 && a.conf) {
-		rc = resolve("the configuration", a.conf, conf, &err);
-		a.conf = conf;
-	}
-	if (rc == 0 && config_load(a.conf, &cfg, &err) < 0) {
+	if (rc == 0 && load_config(&at, a.conf, &err) < 0) {
 		complain(&err);
+		place_clear(&at);
 		return EX_CONFIG;
 	}
-	at.cfg = cfg;
 	if (rc == 0 && !a.fake)
 		rc = a.foreground ? serve(&at, -1, &err) : daemonize(&at, &daemon, &err);
-	config_free(cfg);
+	place_clear(&at);
 	if (daemon)
 		return exit_status_of(-rc);
 	return rc < 0 ? complain(&err) : EX_OK;

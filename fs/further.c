@@ -367,6 +367,24 @@ void further_tell(struct further *f, uint32_t number, uint32_t before, uint64_t 
 		tell(&f->connection[i], number, before, serial);
 }
 
+int64_t further_switch_ms(struct further *f, struct txn *txn, uint32_t number)
+{
+	int64_t last_ms = 0, now_ms = fs_now_ms();
+	uint32_t before;
+	for (size_t i = 0; f && i < f->count; i++) {
+		struct connection *c = &f->connection[i];
+		pthread_mutex_lock(&c->lock);
+		int64_t at_ms = rotation_switch_ms(c->rotations, number, now_ms);
+		pthread_mutex_unlock(&c->lock);
+		/* It is yet to be armed. */
+		if (at_ms == 0 && step_of(c, txn, number, &before) == ROTATION_ARMED)
+			at_ms = now_ms + ROTATION_STEP_MS;
+		if (at_ms > last_ms)
+			last_ms = at_ms;
+	}
+	return last_ms;
+}
+
 size_t further_count(const struct further *f)
 {
 	return f ? f->count : 0;

@@ -40,6 +40,10 @@ void further_close(struct further *f);
  * change (changed.h). In the order of the serials. */
 void further_tell(struct further *f, uint32_t number, uint32_t before, uint64_t serial);
 
+/* The moment (fs_now_ms()) from which all of them name what `number` serves, as far as is known
+ * now; 0: they do. The store thread. */
+int64_t further_switch_ms(struct further *f, struct txn *txn, uint32_t number);
+
 /* Requests seen on all of them, for metrics. */
 size_t further_count(const struct further *f);
 struct slots *further_slots(const struct further *f, size_t at);

@@ -17,7 +17,7 @@ void handover_init(struct handover *h)
 	h->version = HANDOVER_VERSION;
 	h->size = sizeof(*h);
 	h->fuse_fd = h->folder_fd = h->slots_fd = h->link[0] = h->link[1] = -1;
-	h->publish[0] = h->publish[1] = -1;
+	h->config_fd = h->publish[0] = h->publish[1] = -1;
 	for (size_t i = 0; i < HANDOVER_UNREAPED; i++)
 		h->unreaped_fd[i] = -1;
 }
@@ -46,8 +46,7 @@ static bool is_text(const char *text, size_t size)
 
 static bool is_whole(const struct handover *h)
 {
-	bool whole = is_text(h->conf, sizeof(h->conf)) &&
-		     is_text(h->binary, sizeof(h->binary)) &&
+	bool whole = is_text(h->binary, sizeof(h->binary)) &&
 		     h->readonlys <= HANDOVER_READONLY &&
 		     h->listeners <= CONFIG_LIST_MAX && h->children <= HANDOVER_CHILDREN;
 	for (size_t i = 0; whole && i < h->children; i++)
@@ -98,6 +97,7 @@ void handover_pass(const struct handover *h, bool pass)
 	pass_fd(h->fuse_fd, pass);
 	pass_fd(h->folder_fd, pass);
 	pass_fd(h->slots_fd, pass);
+	pass_fd(h->config_fd, pass);
 	pass_fd(h->link[0], pass);
 	pass_fd(h->link[1], pass);
 	pass_fd(h->publish[0], pass);

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HANDOVER_VERSION  2
+#define HANDOVER_VERSION  3
 #define HANDOVER_CHILDREN 8
 #define HANDOVER_UNREAPED 8
 #define HANDOVER_READONLY 16
@@ -53,10 +53,10 @@ struct handover {
 	uint32_t readonlys;
 	struct handover_readonly readonly[HANDOVER_READONLY];
 	/* From here on for exec(2) alone. */
-	char conf[PATH_MAX], binary[PATH_MAX];
+	char binary[PATH_MAX];
 	uint32_t kept;  /* systemd has the descriptors too */
 	uint32_t again; /* another reload was asked for */
-	int32_t fuse_fd, folder_fd, slots_fd, link[2], publish[2];
+	int32_t fuse_fd, folder_fd, slots_fd, config_fd, link[2], publish[2];
 	uint32_t listeners;
 	int32_t listen_fd[CONFIG_LIST_MAX];
 	int32_t unreaped_pid[HANDOVER_UNREAPED], unreaped_fd[HANDOVER_UNREAPED];

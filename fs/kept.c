@@ -16,6 +16,7 @@
 #define NAME_SLOTS    "slots"
 #define NAME_HANDOVER "handover"
 #define NAME_LISTEN   "listen"
+#define NAME_CONFIG   "config"
 #define NAME_RO_FUSE  "ro-fuse-"
 #define NAME_RO_SLOTS "ro-slots-"
 
@@ -68,6 +69,14 @@ void kept_put_listener(int fd)
 {
 	struct error ignored;
 	int rc = put("FDSTORE=1\nFDNAME=" NAME_LISTEN, fd, &ignored);
+	(void)rc;
+}
+
+void kept_put_config(int fd)
+{
+	struct error ignored;
+	sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" NAME_CONFIG);
+	int rc = put("FDSTORE=1\nFDNAME=" NAME_CONFIG, fd, &ignored);
 	(void)rc;
 }
 
@@ -124,6 +133,19 @@ bool kept_take(struct kept *kept)
 	return kept->fuse_fd >= 0 || kept->slots_fd >= 0 || kept->handover_fd >= 0;
 }
 
+int kept_take_config(void)
+{
+	char **names = NULL;
+	int found = -1, count = sd_listen_fds_with_names(0, &names);
+	for (int i = 0; i < count; i++) {
+		if (strcmp(names[i], NAME_CONFIG) == 0)
+			take(&found, SD_LISTEN_FDS_START + i);
+		free(names[i]);
+	}
+	free(names);
+	return found;
+}
+
 void kept_drop_readonly(uint64_t connection)
 {
 	char state[80];
@@ -143,6 +165,7 @@ void kept_drop_listeners(void)
 void kept_drop(void)
 {
 	kept_drop_listeners();
+	sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" NAME_CONFIG);
 	sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" NAME_FUSE);
 	sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" NAME_SLOTS);
 	sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" NAME_HANDOVER);

@@ -3,7 +3,8 @@
 /* kept: what systemd keeps for the next supervisor (its descriptor store, sd_notify(3)).
  *
  * /dev/fuse ("fuse"), the slots ("slots") and a handover ("handover") of the mount, and
- * "ro-fuse-ID" and "ro-slots-ID" of each read-only one. With them in systemd's hands the
+ * "ro-fuse-ID" and "ro-slots-ID" of each read-only one, and the configuration that all was
+ * last seen to serve with ("config", config_text.h). With them in systemd's hands the
  * mount stands while no supervisor lives, and requests wait. The listening sockets too
  * ("listen"): processes of the dead supervisor may not be quite dead yet, and nobody else
  * could bind them. Without systemd, or without FileDescriptorStoreMax= in the unit, all of
@@ -35,6 +36,10 @@ bool kept_put(const struct kept *kept, struct error *err);
  * False: nothing. */
 bool kept_take(struct kept *kept);
 void kept_put_listener(int fd);
+/* In place of the one that is there. */
+void kept_put_config(int fd);
+/* The caller's from now on; -1: there is none. */
+int kept_take_config(void);
 /* Has systemd close its copies of a read-only mount's. */
 void kept_drop_readonly(uint64_t connection);
 /* Has systemd close its copies: of all, or of the sockets alone. */

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "fs/publish.h"
 
+#include "fs/further.h"
 #include "fs/notify.h"
 #include "fs/publish_internal.h"
 #include "store/generation.h"
@@ -278,11 +279,15 @@ static bool send(struct publish *p, enum publish_type type, uint64_t sequence,
 	return r == 0;
 }
 
+/* What the hook reloads may read on a read-only mount, and must not find the old one there. */
 static bool send_changed(struct publish *p, struct txn *txn)
 {
 	const struct tell *t = &p->tell[(p->tell_first + p->told) % HOOK_CHANGES_MAX];
 	struct domain d;
 	struct error err;
+	p->tell_ms = further_switch_ms(p->fs->further, txn, t->number);
+	if (p->tell_ms)
+		return false;
 	/* Of one that was removed meanwhile nothing is said: it goes with the next. */
 	if (domain_get(txn, t->number, &d, &err) == 0 &&
 	    !send(p, PUBLISH_CHANGED, t->sequence, 0, d.name.text))
@@ -296,6 +301,7 @@ static void flush(struct publish *p)
 	struct txn *txn;
 	struct error err;
 	p->full = false;
+	p->tell_ms = 0;
 	if (!p->hello_sent)
 		p->hello_sent = send(p, PUBLISH_HELLO, 0, 0, "");
 	if (!p->here)
@@ -395,6 +401,8 @@ int publish_next_ms(const struct publish *p)
 		if (next_ms < 0 || left < next_ms)
 			next_ms = left < 0 ? 0 : left;
 	}
+	if (p->tell_ms && (next_ms < 0 || p->tell_ms - now_ms < next_ms))
+		next_ms = p->tell_ms > now_ms ? p->tell_ms - now_ms : 0;
 	return room && has_rows(p) ? 0 : (int)next_ms;
 }
 

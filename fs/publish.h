@@ -23,6 +23,8 @@
  *    IN_MOVED_TO, whoever watches the file IN_ATTRIB and IN_DELETE_SELF, as from `mv new
  *    cert.pem` on any other filesystem. Entries of a domain under publication are good for no
  *    time, for kernels that don't ask again for the target of a rename.
+ *  - The on-change hook is told of a change once the read-only mounts serve it too
+ *    (further.h): what it reloads may read there.
  *  - What announce has not done within 2 s is done without it, and entries are invalidated:
  *    nobody's certificate waits for it.
  *  - What must survive stands in the store (owed.h): a new worker, or a new announce, is told

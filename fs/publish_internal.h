@@ -66,7 +66,8 @@ struct publish {
 	struct tell
 	    tell[HOOK_CHANGES_MAX]; /* a ring: for the hook, which has not run since */
 	size_t tell_first, tell_count, told; /* `told` of them were sent */
-	struct done done[PUBLISH_DONE_MAX];  /* rows to take out */
+	int64_t tell_ms; /* when the next one can be sent; 0: once there is room */
+	struct done done[PUBLISH_DONE_MAX]; /* rows to take out */
 	size_t done_count;
 	bool hook_news, hook_failed;
 	char hook_text[400];

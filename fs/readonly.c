@@ -150,10 +150,33 @@ bool readonly_adopt(struct readonly *r, const struct handover_readonly *h, int f
 static int fetch(int pidfd, int theirs, int *mine, struct error *err)
 {
 	*mine = theirs < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, theirs, 0);
-	return theirs < 0 || *mine >= 0
-		   ? 0
-		   : error_set(err, errno, "cannot take over a descriptor: %s",
-			       strerror(errno));
+	if (theirs < 0 || *mine >= 0)
+		return 0;
+	if (errno == EPERM || errno == ENOSYS)
+		return error_set(
+		    err, errno,
+		    "pidfd_getfd(2) is forbidden here, without which no "
+		    "mount is taken over: have the container's seccomp filter "
+		    "allow it");
+	return error_set(err, errno, "cannot take over a descriptor: %s",
+			 strerror(errno));
+}
+
+/* A memfd or a pipe of another process; where pidfd_getfd(2) is forbidden too, so that this can
+ * be told. */
+static int fetch_plain(pid_t pid, int pidfd, int theirs, int flags, int *mine,
+		       struct error *err)
+{
+	char path[64];
+	int rc = fetch(pidfd, theirs, mine, err);
+	if (rc != -EPERM && rc != -ENOSYS)
+		return rc;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, theirs);
+	*mine = open(path, flags | O_CLOEXEC | O_NONBLOCK);
+	if (*mine < 0)
+		return rc;
+	error_clear(err);
+	return 0;
 }
 
 static int read_offer(int fd, struct readonly_offer *offer, struct error *err)
@@ -200,14 +223,15 @@ bool readonly_take(struct readonly all[READONLY_MAX], const struct signalfd_sigi
 	struct readonly_offer offer = {.reply_fd = -1};
 	struct readonly *r = free_place(all);
 	struct error why = {0};
-	int memfd = -1, reply = -1;
-	int pidfd = (int)syscall(SYS_pidfd_open, (pid_t)from->ssi_pid, 0);
-	int rc = pidfd < 0 ? error_set(&why, errno, "pidfd_open: %s", strerror(errno))
-			   : fetch(pidfd, from->ssi_int, &memfd, &why);
+	pid_t pid = (pid_t)from->ssi_pid;
+	int memfd = -1, reply = -1, pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int rc = pidfd < 0
+		     ? error_set(&why, errno, "pidfd_open: %s", strerror(errno))
+		     : fetch_plain(pid, pidfd, from->ssi_int, O_RDONLY, &memfd, &why);
 	if (rc == 0)
 		rc = read_offer(memfd, &offer, &why);
 	if (rc == 0)
-		rc = fetch(pidfd, offer.reply_fd, &reply, &why);
+		rc = fetch_plain(pid, pidfd, offer.reply_fd, O_WRONLY, &reply, &why);
 	if (rc == 0 && !r)
 		rc = error_set(&why, EMFILE, "there are %d read-only mounts already",
 			       READONLY_MAX);

@@ -2,6 +2,10 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "fs/reload.h"
 
+#include "fs/child.h"
+#include "fs/supervisor_config.h"
+#include "store/config_text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,22 +21,19 @@
 #define PROBE_NS (10 * NS_PER_S)
 #define RUNNING  "/proc/self/exe"
 
-static void publish(struct supervisor *sup, const struct error *why, bool ended)
+static void publish_begin(struct supervisor *sup)
 {
 	struct slots_reload told;
 	slots_reload(sup->slots, &told);
-	if (ended) {
-		struct timespec now;
-		clock_gettime(CLOCK_REALTIME, &now);
-		told.ended = told.begun;
-		told.at_s = now.tv_sec;
-		told.code = why->code;
-		snprintf(told.error, sizeof(told.error), "%s",
-			 why->code ? why->text : "");
-	} else {
-		told.begun++;
-	}
+	told.begun++;
 	slots_set_reload(sup->slots, &told);
+}
+
+static void drop_config(struct supervisor *sup)
+{
+	if (sup->reload.config_fd >= 0)
+		close(sup->reload.config_fd);
+	sup->reload.config_fd = -1;
 }
 
 static void end(struct supervisor *sup, const struct error *why)
@@ -41,8 +42,9 @@ static void end(struct supervisor *sup, const struct error *why)
 		return;
 	sup->reload.state = RELOAD_NONE;
 	sup->reload.probe.deadline_ns = 0;
-	publish(sup, why, true);
-	sd_notify(0, "READY=1");
+	drop_config(sup);
+	supervisor_config_tell(sup, why);
+	supervisor_config_notify(sup);
 	if (why->code)
 		log_error(sup->lg, NULL, "not reloaded: %s", why->text);
 	else
@@ -65,7 +67,9 @@ static int start_probe(struct supervisor *sup, struct error *err)
 	uint64_t count;
 	int fd = -1;
 	supervisor_describe(sup, &h);
-	int rc = handover_write(&h, &fd, err);
+	int rc = config_text_read(sup->cfg->path, &sup->reload.config_fd, err);
+	if (rc == 0)
+		rc = handover_write(&h, &fd, err);
 	if (rc < 0)
 		return rc;
 	while (reason_read(probe->reason[0], &old))
@@ -75,6 +79,7 @@ static int start_probe(struct supervisor *sup, struct error *err)
 	if (stat(sup->options->binary, &sup->reload.probed) != 0)
 		sup->reload.probed = (struct stat){0};
 	probe->spawn.fd[0] = fd;
+	probe->spawn.fd[CHILD_FD_CONFIG - SPAWN_FIRST_FD] = sup->reload.config_fd;
 	rc = spawn_worker(&probe->spawn, &probe->pid, &probe->pidfd, err);
 	probe->spawn.fd[0] = -1;
 	close(fd);
@@ -95,7 +100,7 @@ void reload_ask(struct supervisor *sup)
 	}
 	sup->reload.again = false;
 	sup->reload.state = RELOAD_PROBES;
-	publish(sup, NULL, false);
+	publish_begin(sup);
 	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
 		 supervisor_now_ns() / 1000);
 	sd_notify(0, state);
@@ -152,6 +157,7 @@ static void all_are_new(struct supervisor *sup)
 {
 	struct stat running, disk;
 	struct error why = {0};
+	supervisor_config_keep(sup);
 	if (stat(RUNNING, &running) != 0 || stat(sup->options->binary, &disk) != 0 ||
 	    same_file(&running, &disk)) {
 		end_well(sup);
@@ -205,6 +211,8 @@ void reload_probed(struct supervisor *sup)
 	if (how.si_code == CLD_EXITED && how.si_status == 0 && answered) {
 		sup->reload.state = RELOAD_RENEWS;
 		sup->reload.turn = 0;
+		supervisor_config_try(sup, sup->reload.config_fd);
+		sup->reload.config_fd = -1;
 		renew(sup);
 		return;
 	}
@@ -236,6 +244,7 @@ void reload_failed(struct supervisor *sup, const struct child *c, const struct e
 		return;
 	for (size_t i = 0; i < CHILDREN; i++)
 		sup->child[i].spawn.binary = RUNNING;
+	supervisor_config_back(sup, &err);
 	/* Those of two versions might not understand each other. */
 	for (size_t i = 0; i < sup->reload.turn; i++)
 		supervisor_renew(sup, &sup->child[i]);

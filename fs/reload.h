@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
-/* reload: how the supervisor makes everything run the binary on disk.
+/* reload: how the supervisor makes everything run the binary on disk, with the configuration
+ * on disk.
  *
- * First a probe: that binary, started beside the others, reads the configuration, the
+ * First a probe: that binary, started beside the others, reads that configuration, the
  * slots and a handover as it would have to, and says so. Where it doesn't, nothing
  * changes. Then each worker is drained and started anew, one after the other. Then, when
  * the binary is another one than the supervisor's own, the supervisor execs it: same
@@ -10,7 +11,8 @@
  * from which .certfs/status.json tells it.
  *
  * A new worker that ends before it serves ends the reload with an error; all workers are
- * then started from the binary that the supervisor itself runs. */
+ * then started from the binary that the supervisor itself runs, with the configuration
+ * from before. */
 #ifndef CERTFS_FS_RELOAD_H
 #define CERTFS_FS_RELOAD_H
 

@@ -91,3 +91,9 @@ enum rotation_step rotation_of(struct rotations *rs, uint32_t number, int64_t no
 	*before = r->before;
 	return now_ms < switch_ms(r) ? ROTATION_ARMED : ROTATION_SWITCHED;
 }
+
+int64_t rotation_switch_ms(struct rotations *rs, uint32_t number, int64_t now_ms)
+{
+	const struct rotation *r = find(rs, number, now_ms);
+	return r && now_ms < switch_ms(r) ? switch_ms(r) : 0;
+}

@@ -44,4 +44,7 @@ enum rotation_step { ROTATION_NONE, ROTATION_ARMED, ROTATION_SWITCHED };
 enum rotation_step rotation_of(struct rotations *rs, uint32_t number, int64_t now_ms,
 			       uint32_t *before);
 
+/* When an armed `number` is switched; 0: it isn't armed. */
+int64_t rotation_switch_ms(struct rotations *rs, uint32_t number, int64_t now_ms);
+
 #endif

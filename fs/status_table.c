@@ -271,6 +271,23 @@ static void put_hook(const struct table *t, const json_t *root)
 	fputc('\n', t->out);
 }
 
+/* What runs isn't what stands on disk: a restart or a reload was in vain. */
+static void put_reload(const struct table *t, const json_t *root)
+{
+	const json_t *reload =
+	    json_object_get(json_object_get(root, "supervisor"), "reload");
+	const char *at = json_string_value(json_object_get(reload, "at"));
+	const char *error = json_string_value(json_object_get(reload, "error"));
+
+	if (!at || !error)
+		return;
+	fputs("What stands on disk is not in force, since ", t->out);
+	put_text(t->out, at, SIZE_MAX);
+	fputs(": ", t->out);
+	put_text(t->out, error, SIZE_MAX);
+	fputs("; mend it, then: certfs reload\n", t->out);
+}
+
 static void put_counts(const struct table *t, const json_t *root)
 {
 	const json_t *domains = json_object_get(root, "domains");
@@ -301,6 +318,7 @@ static void put_counts(const struct table *t, const json_t *root)
 		fprintf(t->out, "%" JSON_INTEGER_FORMAT " more are not listed.\n",
 			left_out);
 	put_hook(t, root);
+	put_reload(t, root);
 }
 
 static void set_up(struct table *t, FILE *out)

@@ -3,6 +3,7 @@
 #include "fs/hang.h"
 #include "fs/kept.h"
 #include "fs/reload.h"
+#include "fs/supervisor_config.h"
 #include "fs/supervisor_internal.h"
 #include "fs/takeover.h"
 
@@ -232,6 +233,24 @@ static void blame(const struct supervisor *sup, bool outside)
 			slots_blame(sup->readonly[i].slots, outside);
 }
 
+/* It doesn't do; the one that was in force before did. */
+static bool go_back(struct supervisor *sup, struct child *c, const struct error *why)
+{
+	if (!supervisor_config_back(sup, why))
+		return false;
+	log_error(sup->lg, NULL,
+		  "goes on with the configuration that was in force before: %s",
+		  why->text);
+	supervisor_config_tell(sup, why);
+	for (size_t i = 0; i < CHILDREN; i++) {
+		sup->child[i].deaths = 0;
+		if (&sup->child[i] != c)
+			supervisor_renew(sup, &sup->child[i]);
+	}
+	retry(sup, c, 0);
+	return true;
+}
+
 /* What follows a death, whether it was reaped or not. */
 static void bury(struct supervisor *sup, struct child *c, const siginfo_t *how)
 {
@@ -260,6 +279,8 @@ static void bury(struct supervisor *sup, struct child *c, const siginfo_t *how)
 		with_reason = true;
 	}
 	if (with_reason && is_fatal(sup, c, how, true)) {
+		if (go_back(sup, c, &why))
+			return;
 		enter(c, STATE_DONE, 0);
 		fail(sup, &why);
 		return;
@@ -389,9 +410,8 @@ static void announce(struct supervisor *sup)
 		return;
 	sup->announced = true;
 	log_notice(sup->lg, NULL, "serves %s", sup->mount.point);
-	char state[256];
-	snprintf(state, sizeof(state), "READY=1\nSTATUS=serves %.200s", sup->mount.point);
-	sd_notify(0, state);
+	supervisor_config_keep(sup);
+	supervisor_config_notify(sup);
 	if (sup->options->ready_fd >= 0 && write(sup->options->ready_fd, "1", 1) != 1)
 		log_warning(sup->lg, NULL, "nobody waits for the mount any more");
 	reload_ready(sup);

@@ -12,7 +12,8 @@
  * Workers that die at once are started again at growing intervals, at most 5 s and below
  * the hang limit. SIGTERM or SIGINT: announce ends, which works in the mount, the fs
  * worker is drained, the mount taken away, all ended. SIGHUP: reload.h. A worker that
- * gives a reason before it ever served ends it all, and the reason is supervisor_run()'s.
+ * gives a reason before it ever served ends it all, and the reason is supervisor_run()'s;
+ * but where another configuration was in force before, that is gone on with.
  * Announce is the exception in all of that: nobody waits for it, and nothing ends because
  * of it.
  *
@@ -31,6 +32,13 @@ struct handover;
 
 struct supervisor_options {
 	const struct config *cfg;
+	int config_fd; /* its text (config_text.h), the supervisor's from now on */
+	/* What was in force before, where that is another one: gone on with when `cfg` turns
+	 * out not to do. NULL and -1: there is none. */
+	const struct config *before;
+	int before_fd;
+	/* Why `cfg` is not what stands on disk; NULL: it is. */
+	const struct error *refused;
 	const struct log *lg;
 	const char *mountpoint; /* absolute */
 	const char *binary;     /* absolute path of certfs on disk */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
 /* supervisor_internal: what the supervisor knows, for the files that it is made of:
- * supervisor.c is the table and the loop, supervisor_setup.c opens and closes, reload.c
- * renews, takeover.c goes on where another one was. */
+ * supervisor.c is the table and the loop, supervisor_setup.c opens and closes,
+ * supervisor_config.c knows which configuration is in force, reload.c renews, takeover.c
+ * goes on where another one was. */
 #ifndef CERTFS_FS_SUPERVISOR_INTERNAL_H
 #define CERTFS_FS_SUPERVISOR_INTERNAL_H
 
@@ -63,6 +64,7 @@ enum { FS, NET, ANNOUNCE, CHILDREN };
 struct reload {
 	enum reload_state { RELOAD_NONE, RELOAD_PROBES, RELOAD_RENEWS } state;
 	bool again;         /* asked for once more */
+	int config_fd;      /* what the probe reads; -1: none */
 	struct child probe; /* pid 0: none; without a state */
 	struct stat probed; /* the binary */
 	size_t turn;        /* the child that is renewed */
@@ -79,6 +81,9 @@ struct supervisor {
 	struct listeners listeners;
 	struct child child[CHILDREN];
 	struct unreaped unreaped[UNREAPED_MAX];
+	const struct config *cfg; /* ours; the workers': supervisor_config.h */
+	int config_fd, config_before_fd;
+	struct error refused; /* why what stands on disk isn't in force; code 0: it is */
 	int slots_fd, link[2], publish[2], signal_fd, timer_fd;
 	uint64_t limit_ns;
 	uint64_t tick_ns;    /* the next one */

@@ -3,6 +3,7 @@
 #include "fs/confine.h"
 #include "fs/folder.h"
 #include "fs/hang.h"
+#include "fs/supervisor_config.h"
 #include "fs/supervisor_internal.h"
 #include "fs/takeover.h"
 #include "store/db_folder.h"
@@ -57,7 +58,6 @@ static int open_waits(struct supervisor *sup, struct error *err)
 static int child_init(struct supervisor *sup, struct child *c, const char *kind,
 		      struct error *err)
 {
-	const struct config *cfg = sup->options->cfg;
 	if (c->ready_fd < 0) /* else it came over exec(2) */
 		c->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (c->ready_fd < 0 ||
@@ -66,9 +66,6 @@ static int child_init(struct supervisor *sup, struct child *c, const char *kind,
 	int rc = spawn_env_init(&c->spawn.env, err);
 	if (rc == 0)
 		rc = spawn_env_add(&c->spawn.env, err, "CERTFS_CHILD=%s", kind);
-	if (rc == 0)
-		rc = spawn_env_add(&c->spawn.env, err, "CERTFS_CONF=%s",
-				   cfg->path ? cfg->path : "");
 	if (rc == 0)
 		rc = spawn_env_add(&c->spawn.env, err, "CERTFS_MOUNTPOINT=%s",
 				   sup->options->mountpoint);
@@ -83,7 +80,7 @@ static int child_init(struct supervisor *sup, struct child *c, const char *kind,
 	return rc;
 }
 
-#define FS_FDS 6 /* before those of the read-only mounts */
+#define FS_FDS 7 /* before those of the read-only mounts */
 
 int supervisor_pass_readonly(struct supervisor *sup, struct error *err)
 {
@@ -113,12 +110,19 @@ static int children_init(struct supervisor *sup, struct error *err)
 		rc = child_init(sup, probe, "probe", err);
 	if (rc < 0)
 		return rc;
-	const int fs_fd[] = {sup->mount.fuse_fd, sup->slots_fd, sup->link[0],
-			     fs->ready_fd,       fs->reason[1], sup->publish[0]};
-	const int net_fd[] = {-1, -1, sup->link[1], net->ready_fd, net->reason[1], -1};
+	const int fs_fd[] = {sup->mount.fuse_fd,
+			     sup->slots_fd,
+			     sup->link[0],
+			     fs->ready_fd,
+			     fs->reason[1],
+			     sup->publish[0],
+			     -1};
+	const int net_fd[] = {-1, -1, sup->link[1], net->ready_fd, net->reason[1],
+			      -1, -1};
 	const int announce_fd[] = {
-	    -1, -1, -1, announce->ready_fd, announce->reason[1], sup->publish[1]};
-	const int probe_fd[] = {-1, sup->slots_fd, -1, probe->ready_fd, probe->reason[1]};
+	    -1, -1, -1, announce->ready_fd, announce->reason[1], sup->publish[1], -1};
+	const int probe_fd[] = {
+	    -1, sup->slots_fd, -1, probe->ready_fd, probe->reason[1], -1, -1};
 	probe->spawn.title = "certfs: probe";
 	probe->spawn.only_absent = true;
 	memcpy(probe->spawn.fd, probe_fd, sizeof(probe_fd));
@@ -134,6 +138,7 @@ static int children_init(struct supervisor *sup, struct error *err)
 	for (size_t i = 0; i < sup->listeners.count; i++)
 		net->spawn.fd[net->spawn.fds++] = sup->listeners.fd[i];
 	_Static_assert(sizeof(fs_fd) / sizeof(fs_fd[0]) == FS_FDS, "as child.h says");
+	supervisor_config_pass(sup);
 	return supervisor_pass_readonly(sup, err);
 }
 
@@ -141,7 +146,15 @@ void supervisor_init(struct supervisor *sup, const struct supervisor_options *op
 		     struct error *err)
 {
 	uint64_t watchdog_us;
-	*sup = (struct supervisor){.options = options, .lg = options->lg, .err = err};
+	*sup = (struct supervisor){.options = options,
+				   .lg = options->lg,
+				   .err = err,
+				   .cfg = options->cfg,
+				   .config_fd = options->config_fd,
+				   .config_before_fd = options->before_fd,
+				   .reload = {.config_fd = -1}};
+	if (options->refused)
+		sup->refused = *options->refused;
 	sup->slots_fd = sup->signal_fd = sup->timer_fd = -1;
 	sup->link[0] = sup->link[1] = sup->publish[0] = sup->publish[1] = -1;
 	sup->mount = (struct mount){.fuse_fd = -1, .folder_fd = -1};
@@ -189,18 +202,16 @@ static void introduce(struct supervisor *sup)
 	if (!sup->options->handover)
 		told.begun = told.ended; /* one that its supervisor did not outlive */
 	slots_set_reload(sup->slots, &told);
+	if (!sup->options->handover && (sup->refused.code || told.code))
+		supervisor_config_tell(sup, &sup->refused);
 }
 
-static int prepare_anew(struct supervisor *sup, struct error *err)
+/* What the configuration asks of this machine. */
+static int heed_config(struct supervisor *sup, bool adopted, struct error *err)
 {
-	const struct config *cfg = sup->options->cfg;
+	const struct config *cfg = sup->cfg;
 	struct confine_ids fs_user, net_user;
-	bool adopted = takeover_kept(sup);
-	int rc = adopted
-		     ? 0
-		     : mount_check(&sup->mount, sup->options->mountpoint, sup->lg, err);
-	if (rc == 0)
-		rc = confine_lookup(cfg->fs_user, &fs_user, err);
+	int rc = confine_lookup(cfg->fs_user, &fs_user, err);
 	if (rc == 0)
 		rc = confine_lookup(cfg->net_user, &net_user, err);
 	if (rc == 0)
@@ -209,9 +220,32 @@ static int prepare_anew(struct supervisor *sup, struct error *err)
 	if (rc == 0 && !adopted)
 		rc = db_folder_check(cfg->store, err);
 	if (rc == 0)
+		rc = listen_open(&sup->listeners, &cfg->listen, sup->lg, err);
+	return rc;
+}
+
+static int heed_one(struct supervisor *sup, bool adopted, struct error *err)
+{
+	int rc = heed_config(sup, adopted, err);
+	if (rc == 0 || !supervisor_config_back(sup, err))
+		return rc;
+	log_error(sup->lg, NULL,
+		  "goes on with the configuration that was in force before: %s",
+		  err->text);
+	sup->cfg = sup->options->before;
+	return heed_config(sup, adopted, err);
+}
+
+static int prepare_anew(struct supervisor *sup, struct error *err)
+{
+	bool adopted = takeover_kept(sup);
+	int rc = adopted
+		     ? 0
+		     : mount_check(&sup->mount, sup->options->mountpoint, sup->lg, err);
+	if (rc == 0)
 		rc = open_waits(sup, err);
 	if (rc == 0)
-		rc = listen_open(&sup->listeners, &cfg->listen, sup->lg, err);
+		rc = heed_one(sup, adopted, err);
 	if (rc == 0)
 		rc = open_link(sup->link, LINK_BUFFER, err);
 	if (rc == 0)
@@ -275,6 +309,8 @@ void supervisor_clear(struct supervisor *sup)
 	child_clear(&sup->reload.probe);
 	for (size_t i = 0; i < UNREAPED_MAX; i++)
 		close_fd(sup->unreaped[i].pidfd);
+	supervisor_config_clear(sup);
+	close_fd(sup->reload.config_fd);
 	close_fd(sup->slots_fd);
 	close_fd(sup->link[0]);
 	close_fd(sup->link[1]);

@@ -50,14 +50,13 @@ void supervisor_describe(const struct supervisor *sup, struct handover *h)
 {
 	const struct supervisor_options *options = sup->options;
 	describe_mount(sup, h);
-	snprintf(h->conf, sizeof(h->conf), "%s",
-		 options->cfg->path ? options->cfg->path : "");
 	snprintf(h->binary, sizeof(h->binary), "%s", options->binary);
 	h->kept = sup->kept;
 	h->again = sup->reload.again;
 	h->fuse_fd = sup->mount.fuse_fd;
 	h->folder_fd = sup->mount.folder_fd;
 	h->slots_fd = sup->slots_fd;
+	h->config_fd = sup->config_fd;
 	h->link[0] = sup->link[0];
 	h->link[1] = sup->link[1];
 	h->publish[0] = sup->publish[0];

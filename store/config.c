@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
 #include "store/config.h"
+#include "store/config_text.h"
 #include "store/words.h"
 
 #include <arpa/inet.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 enum type {
 	TEXT,
@@ -439,35 +441,23 @@ static int read_file(struct reading *rd, struct error *err)
 	return 0;
 }
 
-static int load_file(struct reading *rd, const char *path, bool optional,
-		     struct error *err)
+static int read_stream(struct reading *rd, FILE *file, const char *path,
+		       struct error *err)
 {
-	int r = 0;
-	char *folder = NULL, *slash;
-	FILE *file = fopen(path, "re");
-	rd->file = file;
-	if (!file && errno == ENOENT && optional)
-		return 0;
-	rd->cfg->path = file ? realpath(path, NULL) : NULL;
-	if (!file || !rd->cfg->path) {
-		r = error_set(err, errno, "%s: %s", path, strerror(errno));
-		goto out;
-	}
-	folder = strdup(rd->cfg->path);
-	if (!folder) {
-		r = no_memory(err);
-		goto out;
+	char *slash, *folder = strdup(path);
+	rd->cfg->path = strdup(path);
+	if (!folder || !rd->cfg->path) {
+		free(folder);
+		return no_memory(err);
 	}
 	slash = strrchr(folder, '/');
 	slash[slash == folder] = '\0';
 	rd->folder = folder;
-	r = read_file(rd, err);
-out:
+	rd->file = file;
+	int r = read_file(rd, err);
 	rd->folder = NULL;
 	rd->file = NULL;
 	free(folder);
-	if (file)
-		fclose(file);
 	return r;
 }
 
@@ -506,14 +496,14 @@ int config_defaults(struct config **result, struct error *err)
 	return 0;
 }
 
-int config_load(const char *path, struct config **result, struct error *err)
+int config_parse(FILE *file, const char *path, struct config **result, struct error *err)
 {
 	struct config *cfg = NULL;
 	int r = config_defaults(&cfg, err);
 	struct reading rd = {.cfg = cfg, .err = err};
 	if (r == 0)
-		r = load_file(&rd, path ? path : CONFIG_DEFAULT_PATH, !path, err);
-	if (r == 0 && (r = check_together(cfg, err)) < 0 && cfg->path)
+		r = read_stream(&rd, file, path, err);
+	if (r == 0 && (r = check_together(cfg, err)) < 0)
 		error_context(err, "%s", cfg->path);
 	if (r < 0) {
 		config_free(cfg);
@@ -521,6 +511,16 @@ int config_load(const char *path, struct config **result, struct error *err)
 	}
 	*result = cfg;
 	return 0;
+}
+
+int config_load(const char *path, struct config **result, struct error *err)
+{
+	int fd = -1, r = config_text_read(path, &fd, err);
+	if (r < 0)
+		return r;
+	r = config_text_load(fd, result, err);
+	close(fd);
+	return r;
 }
 
 void config_free(struct config *cfg)

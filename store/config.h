@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define CONFIG_LIST_MAX 16
 
@@ -71,6 +72,8 @@ struct config {
  * named is ENOENT. EINVAL: "certfs.conf:12: unknown key 'contcat' in [acme], did you mean
  * 'contact'?". */
 int config_load(const char *path, struct config **cfg, struct error *err);
+/* The same of an open file, which is called `path` (absolute). */
+int config_parse(FILE *file, const char *path, struct config **cfg, struct error *err);
 /* What an empty file stands for. */
 int config_defaults(struct config **cfg, struct error *err);
 void config_free(struct config *cfg);

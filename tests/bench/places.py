@@ -17,6 +17,17 @@ def kind_of(path):
                           check=True, text=True, capture_output=True).stdout.strip()
 
 
+def readonly(stack, certfs):
+    """A read-only mount of the same store."""
+    path = os.path.join(certfs.folder, "read-only")
+    os.mkdir(path)
+    done = certfs.command("mount", "-o", f"ro,of={certfs.mountpoint}", path)
+    if done.returncode != 0:
+        raise SystemExit(f"bench: {done.stderr}")
+    stack.callback(subprocess.run, ["umount", "-l", path], check=True)
+    return path
+
+
 def tmpfs(stack, folder):
     path = os.path.join(folder, "tmpfs")
     os.mkdir(path)

@@ -8,7 +8,7 @@ import subprocess
 
 from measuring import HELPERS, in_turn, readers, timed
 from mount import Certfs
-from places import disk, tmpfs
+from places import disk, readonly, tmpfs
 from table import QUIETLY
 from waiting import wait_for
 
@@ -53,8 +53,8 @@ def measure_reading(scale, table, places, asking):
             operation, os.path.join(path, NAME, "fullchain.pem"), scale.round_ms, count)
                 for name, path in where.items()}
     for count in (1, 4):
-        table.add(f"open+read+close, {count} reader{'s' if count > 1 else ''}", "µs",
-                  in_turn(scale.rounds, by_place("read", count, {**places, **asking})))
+        table.add_both(f"open+read+close, {count} reader{'s' if count > 1 else ''}", "µs",
+                       in_turn(scale.rounds, by_place("read", count, {**places, **asking})))
     table.add("stat", "µs", in_turn(scale.rounds, by_place("stat", 1, places)))
     table.add(f"ls -l of {scale.domains} domains", "ms", in_turn(scale.rounds, {
         name: lambda path=path: listing(path) for name, path in places.items()}))
@@ -72,4 +72,5 @@ def run_reading(scale, table, folder):
         copy_served(certfs, [memory, on_disk])
         measure_reading(scale, table,
                         {"certfs": certfs.mountpoint, "tmpfs": memory, kind: on_disk},
-                        {"FUSE": cheapest(stack, folder, certfs)})
+                        {"FUSE": cheapest(stack, folder, certfs),
+                         "read-only": readonly(stack, certfs)})

@@ -10,7 +10,7 @@ import time
 
 from measuring import in_turn, timed
 from many import Filled
-from places import disk
+from places import disk, readonly
 from ports import free_port
 from service import Service
 from waiting import LIMIT_S
@@ -115,11 +115,11 @@ def measure_server(scale, table, folder, what, make, places, names):
         for place, root in places.items():
             servers[place] = make(os.path.join(folder, f"{what}-{place}"), root, names)
             stack.callback(servers[place].stop)
-        table.add(f"{what}: check of {len(names):,} names", "s", in_turn(
+        table.add_both(f"{what}: check of {len(names):,} names", "s", in_turn(
             3, {place: server.check for place, server in servers.items()}))
         for server in servers.values():
             server.begin()
-        table.add(f"{what}: reload", "s", in_turn(
+        table.add_both(f"{what}: reload", "s", in_turn(
             3, {place: server.reload for place, server in servers.items()}))
 
 
@@ -132,7 +132,7 @@ def run_serving(scale, table, folder):
                  if name != "fallback"]
         kind, on_disk = disk(stack, folder, table)
         copy_all(certfs, names, on_disk)
-        # Further places to serve from go here: what is first is compared with each of them.
-        places = {"certfs": certfs.mountpoint, kind: on_disk}
+        places = {"certfs": certfs.mountpoint, "read-only": readonly(stack, certfs),
+                  kind: on_disk}
         for what, make in (("nginx", nginx), ("HAProxy", haproxy)):
             measure_server(scale, table, folder, what, make, places, names)

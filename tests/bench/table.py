@@ -36,6 +36,13 @@ class Table:
                           "ratios": {name: medians[ours] / medians[name]
                                      for name in others}})
 
+    def add_both(self, what, unit, medians):
+        """Of one measurement a line for certfs, and one for its read-only mount."""
+        for ours, title in (("certfs", what), ("read-only", f"{what}, read-only")):
+            others = {name: value for name, value in medians.items()
+                      if name not in ("certfs", "read-only")}
+            self.add(title, unit, {ours: medians[ours], **others})
+
     def tell(self, what, unit, values):
         """A line that compares nothing."""
         self.rows.append({"what": what, "unit": unit, "medians": values, "ratios": {}})
@@ -66,5 +73,5 @@ class Table:
                 if name in row["ratios"]:
                     cell += f" ({row['ratios'][name]:.2f})".rjust(10)
                 cells.append(cell)
-            lines.append(f"{row['what']:<38} " + "  ".join(cells))
+            lines.append(f"{row['what']:<42} " + "  ".join(cells))
         return "\n".join(lines + self.notes)

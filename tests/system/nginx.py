@@ -37,6 +37,11 @@ class Nginx(Service):
     def start(self, ready=None):
         return super().start(ready or (lambda: listens(self.port)))
 
+    def workers(self):
+        """During a reload those that end, too."""
+        with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="utf-8") as file:
+            return file.read().split()
+
 
 def static(port, root):
     return f"server {{ listen 127.0.0.1:{port}; location / {{ root {root}; }} }}"

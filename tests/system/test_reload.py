@@ -201,6 +201,34 @@ def test_wrong_configuration_changes_nothing(plain):
     assert reload(plain).returncode == 0
 
 
+@pytest.mark.parametrize("role", sorted(ROLES))
+def test_worker_that_dies_over_a_wrong_configuration_starts_with_the_one_in_force(plain, role):
+    plain.expect(rf"the {role} worker was killed by signal 9")
+    directory = plain.mkdir(NAME)
+    wait_for(lambda: plain.times_served(role), "it serves")
+    with open(plain.config, "a", encoding="utf-8") as file:
+        file.write("contcat = me\n")
+    before = plain.times_served(role)
+    os.kill(plain.children()[role], signal.SIGKILL)
+    wait_for(lambda: plain.times_served(role) > before, "another one serves")
+    assert os.path.exists(os.path.join(directory, "cert.pem"))
+    assert b"contcat" not in plain.read(".certfs", "config")
+
+
+def test_status_tells_of_a_reload_in_vain_until_one_succeeds(plain):
+    plain.expect(r"not reloaded: ")
+    with open(plain.config, encoding="utf-8") as file:
+        right = file.read()
+    with open(plain.config, "a", encoding="utf-8") as file:
+        file.write("contcat = me\n")
+    assert reload(plain).returncode == EX_CONFIG
+    assert "contcat" in plain.command("status", "--mountpoint", plain.mountpoint).stdout
+    with open(plain.config, "w", encoding="utf-8") as file:
+        file.write(right)
+    assert reload(plain).returncode == 0
+    assert "contcat" not in plain.command("status", "--mountpoint", plain.mountpoint).stdout
+
+
 def test_new_configuration_is_in_force_after_a_reload(plain):
     assert b"\nkeep = 10\n" in plain.read(".certfs", "config")
     with open(plain.config, encoding="utf-8") as file:

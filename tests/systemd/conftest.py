@@ -69,8 +69,8 @@ class Service:
     def program(self):
         return self.machine.run("readlink", f"/proc/{self.main()}/exe").stdout.strip()
 
-    def mount_id(self):
-        return self.machine.run("findmnt", "-n", "-o", "ID", "/etc/certs").stdout.strip()
+    def mount_id(self, mountpoint="/etc/certs"):
+        return self.machine.run("findmnt", "-n", "-o", "ID", mountpoint).stdout.strip()
 
     def configure(self, text):
         with open(self.machine.inside("etc/certfs.conf"), "w", encoding="utf-8") as file:
@@ -88,6 +88,10 @@ class Service:
         """How many mkdir(2) a worker has taken up."""
         return int(re.search(r'certfs_requests_total\{operation="mkdir"\} (\d+)',
                              self.read(".certfs", "metrics").decode()).group(1))
+
+    def status(self):
+        """What an administrator sees: systemctl's line, and certfs' page."""
+        return self.show("StatusText"), self.machine.run("certfs", "status").stdout
 
     def path(self, *parts):
         return os.path.join(self.mountpoint, *parts)

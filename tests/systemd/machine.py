@@ -18,7 +18,6 @@ from waiting import LIMIT_S, wait_for
 SOURCE = os.environ["CERTFS_SOURCE"]
 BUILD = os.environ["CERTFS_BUILD"]
 ROOT = os.environ.get("CERTFS_SYSTEMD_ROOT")
-MIRROR = os.environ.get("CERTFS_MIRROR")
 BASE = ["systemd", "systemd-sysv", "dbus", "procps"]
 CONFIG = """[certfs]
 log-level = debug
@@ -58,11 +57,14 @@ class Machine:
     # What is in it
 
     def make(self):
+        assert os.geteuid() == 0, "a machine can be made and booted by root only"
+        assert os.access("/dev/fuse", os.R_OK | os.W_OK), \
+            "this machine has no /dev/fuse that could be used: nothing can be mounted here"
         if not os.path.exists(self.inside("etc/os-release")):
             release = platform.freedesktop_os_release()["VERSION_CODENAME"]
             include = ",".join(BASE + packages_of(os.path.join(BUILD, "fs", "certfs")))
-            run("debootstrap", "--variant=minbase", f"--include={include}", release,
-                self.root, *([MIRROR] if MIRROR else []))
+            run(os.path.join(SOURCE, "scripts", "mirror"), release, "debootstrap",
+                "--variant=minbase", f"--include={include}", release, self.root)
         self.install()
 
     def install(self):
@@ -90,13 +92,17 @@ class Machine:
             self.process = subprocess.Popen(
                 ["systemd-nspawn", "-D", self.root, "--register=no", "--keep-unit",
                  "--private-network", "--bind=/dev/fuse", "--capability=all",
+                 "--system-call-filter=pidfd_getfd",
                  "--console=pipe", "-b"],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        self.leader = wait_for(self._find_leader, "the machine has a first process")
-        wait_for(self._is_up, "the machine is up")
+        try:
+            self.leader = wait_for(self._find_leader, "the machine has a first process")
+            wait_for(self._is_up, "the machine is up")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.console_text()}") from error
 
     def _find_leader(self):
-        assert self.process.poll() is None, self.console_text()
+        assert self.process.poll() is None, "systemd-nspawn can't boot a machine here"
         pid = self.process.pid
         try:
             with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as file:
@@ -105,7 +111,7 @@ class Machine:
             return None
 
     def _is_up(self):
-        assert self.process.poll() is None, self.console_text()
+        assert self.process.poll() is None, "the machine has ended"
         return self.run("systemctl", "is-system-running").stdout.strip() in (
             "running", "degraded")
 

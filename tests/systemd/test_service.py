@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from certificates import Authority, Pair
 from machine import BUILD, CONFIG
 from readers import Readers
 from waiting import wait_for
@@ -52,6 +53,133 @@ def test_listener_outlives_the_supervisor(service, machine):
     service.systemctl("restart")
     assert connects(8081)
     assert not connects(8080)
+
+
+@pytest.fixture
+def readonly(service, machine, directory):
+    """Its mountpoint, and the path at which our processes see NAME there."""
+    mountpoint = "/srv/certs"
+    os.makedirs(machine.inside(mountpoint), exist_ok=True)
+    done = machine.run("certfs", "mount", "-o", "ro", mountpoint)
+    assert done.returncode == 0, done.stderr
+    assert service.read(NAME, "cert.pem")
+    yield mountpoint, machine.path(os.path.join(mountpoint, NAME))
+    machine.run("umount", mountpoint)
+
+
+def test_read_only_mount_outlives_the_supervisor(service, readonly, folder):
+    mountpoint, path = readonly
+    mount_ids = service.mount_id(mountpoint), service.mount_id()
+    assert "" not in mount_ids
+    with Readers(folder, path, 2) as readers:
+        for turn in range(KILLS):
+            if turn % 3 == 0:
+                service.systemctl("restart")
+            elif turn % 3 == 1:
+                service.systemctl("reload")
+            service.kill()
+            readers.all_go_on()
+        assert (service.mount_id(mountpoint), service.mount_id()) == mount_ids
+        assert readers.faults() == []
+    assert service.show("NFileDescriptorStore") == "6"
+
+
+def test_read_only_mount_serves_what_comes_after_another_supervisor(service, readonly):
+    _, path = readonly
+    service.kill()
+    pair = Pair(Authority(), [NAME])
+    with open(service.path(NAME, "combined.pem"), "wb") as file:
+        file.write(pair.combined)
+
+    def served():
+        with open(os.path.join(path, "cert.pem"), "rb") as file:
+            return file.read()
+    wait_for(lambda: served() == pair.cert, "the new certificate is served there")
+
+
+def test_read_only_mount_goes_with_the_service(service, readonly, machine):
+    mountpoint, _ = readonly
+    service.kill()
+    service.systemctl("stop")
+    assert service.mount_id(mountpoint) == ""
+    assert os.listdir(machine.inside(mountpoint)) == []
+    assert service.show("NFileDescriptorStore") == "0"
+
+
+def test_read_only_mount_that_was_unmounted_is_kept_no_more(service, readonly, machine):
+    mountpoint, _ = readonly
+    assert machine.run("umount", mountpoint).returncode == 0
+    wait_for(lambda: service.show("NFileDescriptorStore") == "4", "systemd has let it go")
+    service.kill()
+    assert service.mount_id(mountpoint) == ""
+    assert service.read(NAME, "cert.pem")
+
+
+def test_read_only_mount_where_it_is_forbidden_to_take_it_over_says_so(service, machine):
+    mountpoint, limits = "/srv/certs", machine.inside("etc/systemd/system/certfs.service.d")
+    os.makedirs(machine.inside(mountpoint), exist_ok=True)
+    os.makedirs(limits)
+    try:
+        with open(os.path.join(limits, "limits.conf"), "w", encoding="utf-8") as file:
+            file.write("[Service]\nSystemCallFilter=~pidfd_getfd\n"
+                       "SystemCallErrorNumber=EPERM\n")
+        machine.run("systemctl", "daemon-reload")
+        service.systemctl("restart")
+        done = machine.run("certfs", "mount", "-o", "ro", mountpoint)
+    finally:
+        shutil.rmtree(limits)
+        machine.run("systemctl", "daemon-reload")
+    assert done.returncode != 0
+    assert "pidfd_getfd(2) is forbidden here" in done.stderr
+    assert service.mount_id(mountpoint) == ""
+
+
+# What is wrong with each is found by somebody else: whoever reads the file, the supervisor,
+# the fs worker, the net worker.
+WRONG = {
+    "unknown-key": CONFIG + "contcat = me\n",
+    "user": CONFIG.replace("[acme]", "net-user = nobody-of-that-name\n[acme]"),
+    "address": CONFIG.replace("listen = none", "listen = 192.0.2.77:80"),
+    "master-key": CONFIG.replace("[acme]", "master-key-file = /nowhere\n[acme]"),
+    "roots": CONFIG.replace("[http-01]", "roots-file = /nowhere\n[http-01]"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_restart_with_a_wrong_configuration_keeps_the_mount_and_says_so(service, directory,
+                                                                       folder, wrong):
+    service.configure(CONFIG.replace("[acme]", "keep = 7\n[acme]"))
+    service.systemctl("restart")
+    mount_id = service.mount_id()
+    with Readers(folder, directory, 2) as readers:
+        service.configure(WRONG[wrong])
+        for again in (lambda: service.systemctl("restart"), service.kill):
+            again()
+            readers.all_go_on()
+            assert b"\nkeep = 7\n" in service.read(".certfs", "config")
+            wait_for(lambda: "not with what stands on disk" in service.status()[0],
+                     "systemctl status tells of it")
+            assert "What stands on disk is not in force" in service.status()[1]
+        assert "goes on with the configuration that was in force before" in service.log()
+        service.configure(CONFIG)
+        service.systemctl("restart")
+        readers.all_go_on()
+        assert b"\nkeep = 10\n" in service.read(".certfs", "config")
+        assert "disk" not in "".join(service.status())
+        assert service.mount_id() == mount_id
+        assert readers.faults() == []
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_start_with_a_wrong_configuration_fails_and_leaves_nothing(service, wrong):
+    service.systemctl("stop")
+    service.configure(WRONG[wrong])
+    assert service.systemctl("start", check=False) != 0
+    assert service.mount_id() == ""
+    assert service.show("NFileDescriptorStore") == "0"
+    service.systemctl("stop")
+    service.configure(CONFIG)
+    service.systemctl("start")
 
 
 @contextlib.contextmanager
@@ -210,4 +338,4 @@ def test_mountpoint_that_was_unmounted_meanwhile_is_mounted_anew(service, machin
                  and service.show("ActiveState") == "active", "another supervisor serves")
         assert "mounts anew: what systemd kept can't be used" in service.log()
         assert service.read("fallback", "cert.pem")
-        assert service.show("NFileDescriptorStore") == "3"
+        assert service.show("NFileDescriptorStore") == "4"

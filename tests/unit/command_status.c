@@ -314,6 +314,23 @@ static void control_characters_never_reach_the_terminal(void **state)
 	has(s->out, "do? it");
 }
 
+static void reload_in_vain_is_told_below_the_table(void **state)
+{
+	struct scene *s = *state;
+
+	put(s, ".certfs",
+	    "{\"domains\":0,\"supervisor\":{\"reload\":{\"at\":\"2026-01-28T12:00:00Z\","
+	    "\"code\":22,\"error\":\"/etc/certfs.conf:7: unknown key\"}}}");
+	assert_int_equal(run(s, NULL), EX_OK);
+	has(s->out, "What stands on disk is not in force, since 2026-01-28T12:00:00Z: "
+		    "/etc/certfs.conf:7: unknown key; mend it, then: certfs reload\n");
+	put(s, ".certfs",
+	    "{\"domains\":0,\"supervisor\":{\"reload\":{\"at\":\"2026-01-28T12:00:00Z\","
+	    "\"code\":0,\"error\":null}}}");
+	assert_int_equal(run(s, NULL), EX_OK);
+	assert_null(strstr(s->out, "on disk"));
+}
+
 static void missing_members_leave_cells_empty(void **state)
 {
 	struct scene *s = *state;
@@ -342,6 +359,7 @@ int main(void)
 	    TEST(what_does_not_parse_is_65),
 	    TEST(unknown_option_is_64),
 	    TEST(control_characters_never_reach_the_terminal),
+	    TEST(reload_in_vain_is_told_below_the_table),
 	    TEST(missing_members_leave_cells_empty),
 	};
 

@@ -17,7 +17,6 @@ static void fill(struct handover *h)
 {
 	handover_init(h);
 	strcpy(h->mountpoint, "/etc/certs");
-	strcpy(h->conf, "/etc/certfs.conf");
 	strcpy(h->binary, "/usr/bin/certfs");
 	h->device = 77;
 	h->folder_mode = 0711;

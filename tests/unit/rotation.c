@@ -56,6 +56,18 @@ static void rotation_has_three_steps(void **state)
 	stands_at(w, 2 * STEP, ROTATION_NONE);
 }
 
+static void moment_of_the_switch_is_known_until_then(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(rotation_switch_ms(w->rs, NUMBER, w->now_ms), 0);
+	rotation_begin(w->rs, NUMBER, 3, w->now_ms);
+	assert_int_equal(rotation_switch_ms(w->rs, NUMBER, w->now_ms), w->now_ms + STEP);
+	rotation_begin(w->rs, NUMBER, 4, w->now_ms + STEP - 1);
+	assert_int_equal(rotation_switch_ms(w->rs, NUMBER, w->now_ms + STEP - 1),
+			 w->now_ms + STEP);
+	assert_int_equal(rotation_switch_ms(w->rs, NUMBER, w->now_ms + STEP), 0);
+}
+
 static void generation_that_comes_while_armed_waits_for_no_switch_of_its_own(void **state)
 {
 	struct world *w = *state;
@@ -113,6 +125,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    T(rotation_has_three_steps),
+	    T(moment_of_the_switch_is_known_until_then),
 	    T(generation_that_comes_while_armed_waits_for_no_switch_of_its_own),
 	    T(generation_that_comes_after_the_switch_is_named_at_once),
 	    T(first_generation_has_nothing_to_wait_for),
