@@ -309,7 +309,7 @@ def test_watcher_that_waits_longest_is_told_after_more_changes_than_are_kept(few
             cp(few, NAME, pairs[(i + 1) % 4])
             watches.enter_context(Watch(few.path(NAME, "cert.pem")))
         with Watch(few.path(NAME, "cert.pem")) as last:
-            cp(few, NAME, pairs[0])
+            cp(few, NAME, pairs[1])
             stopped.go_on()
             told(first)
             told(last)
