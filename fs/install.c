@@ -5,6 +5,7 @@
 #include "store/changed.h"
 #include "store/event.h"
 #include "store/generation.h"
+#include "store/owed.h"
 #include "store/waiting.h"
 
 #include <errno.h>
@@ -220,6 +221,8 @@ static int note_served(struct making *m, struct item *item, struct txn *txn, uin
 		r = changed_mark(txn, item->number, 0, &item->serial_changed, err);
 	item->changed = item->number;
 	item->served_changed = changed;
+	if (r == 0 && changed && item->told_of)
+		r = owed_leave_out(txn, item->number, item->told_of, err);
 	m->domain.refused[0] = '\0';
 	m->domain.remove_custom_s = 0;
 	m->domain.changed_s = m->now_s;

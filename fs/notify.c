@@ -4,7 +4,8 @@
 
 #include "fs/further.h"
 #include "store/changed.h"
-#include "store/domain.h"
+#include "store/generation.h"
+#include "store/owed.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -35,6 +36,46 @@ static void forget_name(struct fs *fs, uint64_t parent, const char *name)
 	fuse_lowlevel_notify_inval_entry(fs->session, parent, name, strlen(name));
 }
 
+/* Generations that are served no more, while their names are still cached. */
+static void find_old(struct fs *fs, uint32_t number, struct owed *o)
+{
+	struct current c;
+	struct txn *txn;
+	struct error err;
+	o->count = 0;
+	if (db_read_begin(fs->db, &txn, &err) < 0)
+		return;
+	int r = owed_get(txn, number, o, &err);
+	if (r == 0)
+		r = current_get(txn, number, &c, &err);
+	db_read_end(txn);
+	if (r < 0)
+		o->count = 0;
+	for (size_t i = 0; i < o->count; i++)
+		if (o->before[i].gen == c.served)
+			o->before[i].held = 0;
+}
+
+/* Once its names are cached no more, nobody comes to a new hold on an old inode: whoever is
+ * sent to an old generation for the other half of a pair opens it. An invalidation of
+ * attributes finds the inode or does not, and takes no lock of it. */
+static void look_who_holds(struct fs *fs, const struct owed *o)
+{
+	for (size_t i = 0; i < o->count; i++) {
+		const struct owed_before *b = &o->before[i];
+		unsigned held = 0;
+		for (unsigned kind = 0; kind < FILE_KINDS; kind++) {
+			uint64_t id = node_file(o->number, b->gen, (enum file_kind)kind);
+			if ((b->held & (1u << kind)) &&
+			    fuse_lowlevel_notify_inval_inode(fs->session, id, -1, 0) !=
+				-ENOENT)
+				held |= 1u << kind;
+		}
+		if (held != b->held)
+			work_held(fs, o->number, b->gen, b->serial, held);
+	}
+}
+
 static void tell(struct fs *fs, uint32_t number, uint64_t serial)
 {
 	static const enum node_kind page[] = {NODE_STATUS, NODE_STATUS_JSON, NODE_POLICY};
@@ -45,6 +86,8 @@ static void tell(struct fs *fs, uint32_t number, uint64_t serial)
 	uint64_t dir = node_dir(number);
 	uint64_t last;
 	uint32_t before = 0;
+	struct owed old;
+	find_old(fs, number, &old);
 	for (int kind = 0; kind < FILE_KINDS; kind++)
 		forget_name(fs, dir, file_name[kind]);
 	/* Its attributes, and the listing that the kernel keeps. */
@@ -63,6 +106,7 @@ static void tell(struct fs *fs, uint32_t number, uint64_t serial)
 		return;
 	snprintf(combined, sizeof(combined), "%s.pem", d.name.text);
 	forget_name(fs, node_id(0, 0, NODE_COMBINED_DIR), combined);
+	look_who_holds(fs, &old);
 }
 
 static void *loop(void *arg)

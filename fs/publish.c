@@ -6,7 +6,6 @@
 #include "fs/notify.h"
 #include "fs/publish_internal.h"
 #include "store/generation.h"
-#include "store/owed.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -19,6 +18,7 @@
 #define LATE_MS      2000 /* announce may take for one domain */
 #define STEPS_MAX    256  /* rows looked at in one publish_run() */
 #define STORE_TRY_MS 2000
+#define ROW_DONE_MAX (OWED_MAX + 2) /* what job_begin() notes of one row */
 
 static uint64_t now_ns(void)
 {
@@ -41,6 +41,13 @@ static void note_owing(struct publish *p)
 	p->heard = false;
 }
 
+/* All rows are looked at, from the first. */
+static void walk(struct publish *p)
+{
+	p->walking = true;
+	p->walk_from = 0;
+}
+
 static struct job *job_of(struct publish *p, uint32_t number)
 {
 	for (size_t i = 0; i < PUBLISH_JOBS; i++)
@@ -54,44 +61,75 @@ void publish_show_jobs(struct publish *p)
 {
 	unsigned count = 0;
 	pthread_mutex_lock(&p->lock);
-	for (size_t i = 0; i < PUBLISH_JOBS; i++)
-		if (p->job[i].number)
+	for (size_t i = 0; i < PUBLISH_JOBS; i++) {
+		const struct job *job = &p->job[i];
+		if (job->number)
 			p->shown[count++] =
-			    (struct shown){.number = p->job[i].number,
-					   .before = p->job[i].before,
-					   .gen = p->job[i].gen,
-					   .switched = p->job[i].switched};
+			    (struct shown){.number = job->number,
+					   .before = job->before[job->round].gen,
+					   .gen = job->gen,
+					   .switched = job->switched};
+	}
 	atomic_store(&p->shown_count, count);
 	pthread_mutex_unlock(&p->lock);
 }
 
-void publish_note(struct publish *p, uint32_t number, unsigned told_of)
+void publish_note(struct publish *p, uint32_t number)
 {
 	if (job_of(p, number))
 		return; /* looked at again when that is over */
 	if (p->noted_count == PUBLISH_NOTED) {
-		p->walking = true;
-		p->walk_from = 0;
+		walk(p);
 		return;
 	}
-	p->noted[(p->noted_first + p->noted_count++) % PUBLISH_NOTED] =
-	    (struct noted){number, (uint8_t)(PUBLISH_FILES & ~told_of)};
+	p->noted[(p->noted_first + p->noted_count++) % PUBLISH_NOTED] = number;
 }
 
-/* The row is done with. */
-static void clear_later(struct publish *p, uint32_t number, uint64_t serial)
+/* Not within a transaction unless there is room. */
+static void done_later(struct publish *p, const struct done *done)
 {
 	if (p->done_count == PUBLISH_DONE_MAX)
 		publish_commit(p);
-	if (p->done_count < PUBLISH_DONE_MAX)
-		p->done[p->done_count++] = (struct done){number, serial};
+	p->done[p->done_count++] = *done;
+}
+
+static void told_later(struct publish *p, uint32_t number, const struct owed_before *b)
+{
+	const struct done done = {DONE_TOLD, number, b->gen, b->serial};
+	done_later(p, &done);
+}
+
+static bool is_told(const struct publish *p, uint32_t number, const struct owed_before *b)
+{
+	bool told = false;
+	for (size_t i = 0; i < p->done_count; i++)
+		told |= p->done[i].what == DONE_TOLD && p->done[i].number == number &&
+			p->done[i].gen == b->gen && p->done[i].serial == b->serial;
+	return told;
+}
+
+/* The hook knows, or was run. */
+static bool hook_is_told(const struct publish *p, uint32_t number, uint64_t serial)
+{
+	bool told = false;
+	for (size_t i = 0; i < p->tell_count; i++) {
+		const struct tell *t = &p->tell[(p->tell_first + i) % HOOK_CHANGES_MAX];
+		told |= t->number == number && t->serial == serial;
+	}
+	for (size_t i = 0; i < p->done_count; i++)
+		told |= p->done[i].what == DONE_HOOKED && p->done[i].number == number &&
+			p->done[i].serial == serial;
+	return told;
 }
 
 /* The change is served and announced: the hook is next. */
-static void tell_hook(struct publish *p, uint32_t number, uint64_t serial)
+static void tell_hook(struct publish *p, const struct owed *o)
 {
+	const struct done done = {DONE_HOOKED, o->number, 0, o->serial};
+	if (!o->hook || hook_is_told(p, o->number, o->serial))
+		return;
 	if (!p->fs->cfg->on_change) {
-		clear_later(p, number, serial);
+		done_later(p, &done);
 		return;
 	}
 	if (p->tell_count == HOOK_CHANGES_MAX) { /* the row stays, and is found again */
@@ -99,31 +137,39 @@ static void tell_hook(struct publish *p, uint32_t number, uint64_t serial)
 		return;
 	}
 	p->tell[(p->tell_first + p->tell_count++) % HOOK_CHANGES_MAX] =
-	    (struct tell){number, serial, ++p->sequence};
+	    (struct tell){o->number, o->serial, ++p->sequence};
 }
 
-static void job_end(struct publish *p, struct job *job)
+static int read_row(struct publish *p, uint32_t number, struct owed *o)
 {
-	struct fs *fs = p->fs;
-	uint32_t number = job->number;
-	uint64_t serial = job->serial;
-	struct owed o = {.serial = 0};
 	struct txn *txn;
 	struct error err;
-	if (job->changed_serial)
-		notify_domain(fs->notify, number, job->changed_serial, NULL);
+	int r = db_read_begin(p->fs->db, &txn, &err);
+	if (r < 0)
+		return r;
+	r = owed_get(txn, number, o, &err);
+	db_read_end(txn);
+	return r;
+}
+
+/* What was not announced stays in the row: for announce, when it is there again, or, when
+ * its renames failed, for the next one or the next worker. */
+static void job_end(struct publish *p, struct job *job)
+{
+	const struct job was = *job;
+	bool announced = was.round == was.rounds;
+	struct owed o;
+	if (was.changed_serial)
+		notify_domain(p->fs->notify, was.number, was.changed_serial, NULL);
 	memset(job, 0, sizeof(*job));
 	publish_show_jobs(p);
-	if (db_read_begin(fs->db, &txn, &err) < 0)
-		return; /* the row stays, for the next worker */
-	int r = owed_get(txn, number, &o, &err);
-	db_read_end(txn);
-	if (r < 0)
+	if ((p->away && !announced) || read_row(p, was.number, &o) < 0)
 		return;
-	if (o.serial == serial)
-		tell_hook(p, number, serial);
+	/* It has changed once more, or what failed was the switch. */
+	if (o.serial != was.serial || (was.staged && !announced))
+		publish_note(p, was.number);
 	else
-		publish_note(p, number, 0); /* it has changed once more */
+		tell_hook(p, &o);
 }
 
 /* Without announce: what is to be switched is switched in one transaction. */
@@ -153,25 +199,67 @@ static void switch_late(struct publish *p, struct job *const late[], size_t coun
 static void do_late(struct publish *p)
 {
 	struct job *late[PUBLISH_JOBS];
-	size_t count = 0;
+	size_t count = 0, waiting = 0;
 	int64_t now_ms = fs_now_ms();
-	for (size_t i = 0; i < PUBLISH_JOBS; i++)
-		if (p->job[i].number && p->job[i].late_ms <= now_ms)
-			late[count++] = &p->job[i];
+	for (size_t i = 0; i < PUBLISH_JOBS; i++) {
+		struct job *job = &p->job[i];
+		if (!job->number || job->late_ms > now_ms)
+			continue;
+		late[count++] = job;
+		waiting += !job->over;
+	}
 	if (count == 0)
 		return;
-	if (!p->away)
+	if (waiting > 0 && !p->away)
 		log_warning(p->fs->lg, NULL,
 			    "the announce process does not get on: %zu change%s served "
-			    "without it, watchers of files are not told",
-			    count, count == 1 ? " is" : "s are");
-	p->away = true;
+			    "without it, watchers of files are told when it is back",
+			    waiting, waiting == 1 ? " is" : "s are");
+	p->away |= waiting > 0;
 	switch_late(p, late, count);
+}
+
+/* In the last round all names are renamed; before, what somebody may hold. False: there is
+ * nothing to rename any more. `o` is the row as it is now. */
+static bool next_round(struct publish *p, struct job *job, const struct owed *o)
+{
+	for (; job->round < job->rounds; job->round++) {
+		const struct owed_before *b = &job->before[job->round];
+		bool last = job->round + 1 == job->rounds;
+		job->files = last ? job->names : 0;
+		for (size_t i = 0; i < o->count && !last; i++)
+			if (o->before[i].gen == b->gen &&
+			    o->before[i].serial == b->serial)
+				job->files = o->before[i].held;
+		if (job->files)
+			break;
+		told_later(p, job->number, b);
+	}
+	job->sent = false;
+	job->sequence = ++p->sequence;
+	job->late_ms = fs_now_ms() + (p->away ? 0 : LATE_MS);
+	publish_show_jobs(p);
+	return job->round < job->rounds;
+}
+
+/* One round for each generation that was not announced yet. */
+static void take_rounds(struct publish *p, struct job *job, const struct owed *o,
+			const struct current *c)
+{
+	for (size_t i = 0; i < o->count; i++)
+		if (!is_told(p, o->number, &o->before[i]))
+			job->before[job->rounds++] = o->before[i];
+	/* What is staged is served from a rename on. */
+	if (job->staged &&
+	    (job->rounds == 0 || job->before[job->rounds - 1].gen != c->served)) {
+		job->before[job->rounds++] = (struct owed_before){.gen = c->served};
+		job->names = PUBLISH_FILES;
+	}
 }
 
 /* A job for what is owed to a domain; `*o` is its row. */
 static int job_begin(struct publish *p, struct txn *txn, const struct owed *o,
-		     uint8_t files, struct error *err)
+		     struct error *err)
 {
 	struct domain d;
 	struct current c;
@@ -181,42 +269,46 @@ static int job_begin(struct publish *p, struct txn *txn, const struct owed *o,
 		r = current_get(txn, o->number, &c, err);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	if (r < 0 || !d.installed || d.target) {
-		clear_later(p, o->number, o->serial); /* nobody can watch it */
+	if (r < 0 || !d.installed || d.target) { /* nobody can watch it */
+		const struct done done = {DONE_DROPPED, o->number, 0, o->serial};
+		done_later(p, &done);
 		return 0;
 	}
-	bool staged = c.staged != 0;
-	if (!staged && (c.served == o->before || o->before == 0 || p->away)) {
-		tell_hook(p, o->number, o->serial);
-		return 0;
+	struct job made = {.number = o->number,
+			   .gen = current_chosen(&c),
+			   .serial = o->serial,
+			   .names = o->names,
+			   .staged = c.staged != 0,
+			   .switched = c.staged == 0};
+	take_rounds(p, &made, o, &c);
+	/* The choice was taken back before anybody saw it. */
+	if (!made.staged && made.rounds == 1 && made.before[0].gen == c.served) {
+		told_later(p, o->number, &made.before[0]);
+		made.rounds = 0;
 	}
-	*job = (struct job){.number = o->number,
-			    .before = staged ? c.served : o->before,
-			    .gen = staged ? c.staged : c.served,
-			    .serial = o->serial,
-			    .sequence = ++p->sequence,
-			    .late_ms = fs_now_ms() + (p->away ? 0 : LATE_MS),
-			    .files = staged ? PUBLISH_FILES : files,
-			    .switched = !staged};
-	memcpy(job->name, d.name.text, sizeof(job->name));
-	publish_show_jobs(p);
+	if (made.rounds > 0 && !made.staged && p->away)
+		return 0; /* announce makes up for it when it is back */
+	memcpy(made.name, d.name.text, sizeof(made.name));
+	if (made.rounds > 0 && next_round(p, &made, o)) {
+		*job = made;
+		publish_show_jobs(p);
+	} else {
+		tell_hook(p, o);
+	}
 	return 0;
 }
 
 /* The next domain to which something may be owed. */
-static int next_row(struct publish *p, struct txn *txn, struct owed *o, uint8_t *files,
-		    struct error *err)
+static int next_row(struct publish *p, struct txn *txn, struct owed *o, struct error *err)
 {
 	while (p->noted_count > 0) {
-		uint32_t number = p->noted[p->noted_first].number;
-		*files = p->noted[p->noted_first].files;
+		uint32_t number = p->noted[p->noted_first];
 		p->noted_first = (p->noted_first + 1) % PUBLISH_NOTED;
 		p->noted_count--;
 		int r = job_of(p, number) ? -ENOENT : owed_get(txn, number, o, err);
 		if (r != -ENOENT)
 			return r;
 	}
-	*files = PUBLISH_FILES;
 	while (p->walking) {
 		int r = owed_next(txn, p->walk_from, o, err);
 		p->walking = r == 0 && o->number < UINT32_MAX;
@@ -239,21 +331,23 @@ static void begin_jobs(struct publish *p)
 	struct txn *txn;
 	struct error err;
 	struct owed o;
-	uint8_t files;
 	if (!has_rows(p) || !job_of(p, 0) || db_read_begin(p->fs->db, &txn, &err) < 0)
 		return;
 	int r = 0;
-	for (int i = 0; i < STEPS_MAX && r == 0 && job_of(p, 0); i++) {
-		r = next_row(p, txn, &o, &files, &err);
+	for (int i = 0; i < STEPS_MAX && r == 0 && job_of(p, 0) &&
+			p->done_count + ROW_DONE_MAX <= PUBLISH_DONE_MAX;
+	     i++) {
+		r = next_row(p, txn, &o, &err);
 		if (r == 0)
-			r = job_begin(p, txn, &o, files, &err);
+			r = job_begin(p, txn, &o, &err);
 	}
 	db_read_end(txn);
 	if (r < 0 && r != -ENOENT)
 		log_error(p->fs->lg, NULL, "what changed can't be told: %s", err.text);
 }
 
-/* To a new announce, or from a new worker: what is under way is said once more. */
+/* To a new announce, or from a new worker: what is under way is said once more, and what the
+ * one before was not there for is looked for. */
 static void hello(struct publish *p)
 {
 	while (getrandom(&p->epoch, sizeof(p->epoch), 0) != (ssize_t)sizeof(p->epoch) ||
@@ -263,6 +357,7 @@ static void hello(struct publish *p)
 	p->told = 0;
 	for (size_t i = 0; i < PUBLISH_JOBS; i++)
 		p->job[i].sent = false;
+	walk(p);
 }
 
 /* False: there is no room for now. */
@@ -318,16 +413,30 @@ static void flush(struct publish *p)
 	db_read_end(txn);
 }
 
+/* False: nothing is left to be renamed, or to be known about it. */
+static bool go_on(struct publish *p, struct job *job)
+{
+	struct owed o;
+	told_later(p, job->number, &job->before[job->round++]);
+	if (job->round == job->rounds)
+		return false;
+	int r = read_row(p, job->number, &o);
+	return (r == 0 || r == -ENOENT) && next_round(p, job, &o);
+}
+
 static void on_done(struct publish *p, const struct publish_message *m)
 {
 	for (size_t i = 0; i < PUBLISH_JOBS; i++) {
 		struct job *job = &p->job[i];
-		if (!job->number || job->sequence != m->sequence)
+		if (!job->number || job->over || job->sequence != m->sequence)
 			continue;
+		if (m->result == 0 && go_on(p, job))
+			return;
 		if (m->result != 0)
 			log_info(p->fs->lg, job->name,
 				 "the names of %s could not be renamed: %s", job->name,
 				 strerror((int)m->result));
+		job->over = true;
 		switch_late(p, &job, 1);
 		return;
 	}
@@ -337,14 +446,14 @@ static void on_hook(struct publish *p, const struct publish_message *m)
 {
 	while (p->told > 0 && p->tell[p->tell_first].sequence <= m->sequence) {
 		const struct tell *t = &p->tell[p->tell_first];
-		clear_later(p, t->number, t->serial);
+		const struct done done = {DONE_HOOKED, t->number, 0, t->serial};
+		done_later(p, &done);
 		p->tell_first = (p->tell_first + 1) % HOOK_CHANGES_MAX;
 		p->tell_count--;
 		p->told--;
 	}
 	if (p->walk_again && p->tell_count == 0) {
-		p->walking = true;
-		p->walk_from = 0;
+		walk(p);
 		p->walk_again = false;
 	}
 	p->hook_news = true;
@@ -362,6 +471,8 @@ static void on_message(struct publish *p, const struct publish_message *m)
 	}
 	if (m->epoch != p->epoch)
 		return;
+	if (p->away)
+		walk(p);
 	p->away = false;
 	if (m->type == PUBLISH_HERE)
 		p->here = true;
@@ -438,7 +549,6 @@ int publish_open(struct fs *fs, int link_fd, struct error *err)
 	pthread_mutex_init(&p->lock, NULL);
 	atomic_store(slots_announce_owes_ns(fs->slots), 0);
 	hello(p);
-	p->walking = true; /* what a dead worker left */
 	fs->publish = p;
 	return 0;
 }

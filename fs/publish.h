@@ -25,8 +25,12 @@
  *    time, for kernels that don't ask again for the target of a rename.
  *  - The on-change hook is told of a change once the read-only mounts serve it too
  *    (further.h): what it reloads may read there.
+ *  - Whoever watches a file itself may hold the inode of any generation that was served since
+ *    the last announcement. Announce makes a round of renames for each of them that somebody
+ *    may hold (owed.h), the oldest first, of the files that may be held; in the last round it
+ *    renames all of them.
  *  - What announce has not done within 2 s is done without it, and entries are invalidated:
- *    nobody's certificate waits for it.
+ *    nobody's certificate waits for it. The renames are made up for once it is there again.
  *  - What must survive stands in the store (owed.h): a new worker, or a new announce, is told
  *    all that is still owed, the on-change hook's runs included. So a name may be announced
  *    twice around a crash, and never not at all.
@@ -42,9 +46,8 @@ struct publish;
 int publish_open(struct fs *fs, int link_fd, struct error *err);
 void publish_close(struct publish *p);
 
-/* After the commit: something is owed to `number`'s watchers (owed.h), who need not be told of
- * the names in `told_of` (bit i is enum file_kind i). */
-void publish_note(struct publish *p, uint32_t number, unsigned told_of);
+/* After the commit: something is owed to `number`'s watchers (owed.h). */
+void publish_note(struct publish *p, uint32_t number);
 
 /* For the store thread's poll. */
 short publish_events(const struct publish *p);

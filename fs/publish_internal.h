@@ -10,6 +10,7 @@
 #include "fs/hook.h"
 #include "fs/publish.h"
 #include "fs/publish_wire.h"
+#include "store/owed.h"
 
 #include <pthread.h>
 
@@ -19,20 +20,20 @@
 
 struct job {
 	uint32_t number; /* 0: the place is free */
-	uint32_t before, gen;
+	uint32_t gen;
 	uint64_t serial;         /* of its row (owed.h) */
-	uint64_t sequence;       /* its number on the link */
+	uint64_t sequence;       /* its round's number on the link */
 	uint64_t changed_serial; /* of the switch; 0: the caches were told */
-	int64_t late_ms;
-	uint8_t files;
+	int64_t late_ms;         /* for the round, or for another try of the store */
+	uint8_t names;           /* of the last round */
+	uint8_t files;           /* of this one */
 	bool sent;
+	bool staged;   /* it was when the job began */
 	bool switched; /* `gen` is served */
+	bool over;     /* announce has done with it, well or not */
+	size_t round, rounds;
+	struct owed_before before[OWED_MAX + 1]; /* one a round */
 	char name[NAME_MAX_TEXT];
-};
-
-struct noted {
-	uint32_t number;
-	uint8_t files;
 };
 
 struct tell {
@@ -41,8 +42,9 @@ struct tell {
 };
 
 struct done {
-	uint32_t number;
-	uint64_t serial;
+	enum done_what { DONE_TOLD, DONE_HOOKED, DONE_DROPPED } what;
+	uint32_t number, gen;
+	uint64_t serial; /* DONE_TOLD: of the generation's mark */
 };
 
 struct shown {
@@ -59,7 +61,7 @@ struct publish {
 	bool away; /* it did not get on: nothing waits for it until it speaks */
 	bool heard, full;
 	struct job job[PUBLISH_JOBS];
-	struct noted noted[PUBLISH_NOTED]; /* a ring */
+	uint32_t noted[PUBLISH_NOTED]; /* a ring */
 	size_t noted_first, noted_count;
 	bool walking, walk_again; /* over the rows */
 	uint32_t walk_from;
@@ -67,7 +69,7 @@ struct publish {
 	    tell[HOOK_CHANGES_MAX]; /* a ring: for the hook, which has not run since */
 	size_t tell_first, tell_count, told; /* `told` of them were sent */
 	int64_t tell_ms; /* when the next one can be sent; 0: once there is room */
-	struct done done[PUBLISH_DONE_MAX]; /* rows to take out */
+	struct done done[PUBLISH_DONE_MAX]; /* to be noted in the rows */
 	size_t done_count;
 	bool hook_news, hook_failed;
 	char hook_text[400];
@@ -87,7 +89,7 @@ struct switching {
 };
 int publish_switch_all(struct fs *fs, struct switching *s, size_t count,
 		       struct error *err);
-/* Takes out the rows that are done with, and notes what the hook came to. */
+/* Notes what is done with in the rows, and what the hook came to. */
 void publish_commit(struct publish *p);
 
 #endif

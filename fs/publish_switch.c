@@ -128,8 +128,15 @@ static int commit_in(struct txn *txn, void *arg, struct error *err)
 {
 	struct publish *p = arg;
 	int r = p->hook_news ? hook_in(p, txn, err) : 0;
-	for (size_t i = 0; i < p->done_count && r == 0; i++)
-		r = owed_clear(txn, p->done[i].number, p->done[i].serial, err);
+	for (size_t i = 0; i < p->done_count && r == 0; i++) {
+		const struct done *d = &p->done[i];
+		if (d->what == DONE_TOLD)
+			r = owed_told(txn, d->number, d->gen, d->serial, err);
+		else if (d->what == DONE_HOOKED)
+			r = owed_hooked(txn, d->number, d->serial, err);
+		else
+			r = owed_drop(txn, d->number, d->serial, err);
+	}
 	return r;
 }
 

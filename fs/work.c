@@ -7,6 +7,7 @@
 #include "fs/publish.h"
 #include "store/answered.h"
 #include "store/changed.h"
+#include "store/owed.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -20,12 +21,19 @@
 
 #define BATCH_MAX 64
 #define TOLD_MAX  4096
+#define HELD_MAX  1024
 #define TOLD_MS   250
 #define READS_MAX 1024
 
 struct mark {
 	uint32_t number;
 	uint64_t serial;
+};
+
+struct held {
+	uint32_t number, gen;
+	uint64_t serial;
+	unsigned files;
 };
 
 struct work {
@@ -45,6 +53,8 @@ struct work {
 	struct mark told[TOLD_MAX];
 	size_t told_count;
 	int64_t told_ms; /* since when the first of them waits */
+	struct held held[HELD_MAX];
+	size_t held_count;
 	uint32_t reads[READS_MAX];
 	size_t read_count;
 };
@@ -55,6 +65,8 @@ struct batch {
 	size_t count;
 	struct mark told[TOLD_MAX];
 	size_t told_count;
+	struct held held[HELD_MAX];
+	size_t held_count;
 };
 
 static void wake(struct work *w)
@@ -225,6 +237,17 @@ void work_told(struct fs *fs, uint32_t number, uint64_t serial)
 		wake(w); /* it may sleep for long */
 }
 
+void work_held(struct fs *fs, uint32_t number, uint32_t gen, uint64_t serial,
+	       unsigned files)
+{
+	struct work *w = fs->work;
+	pthread_mutex_lock(&w->lock);
+	/* Without room it is announced to nobody. */
+	if (w->held_count < HELD_MAX)
+		w->held[w->held_count++] = (struct held){number, gen, serial, files};
+	pthread_mutex_unlock(&w->lock);
+}
+
 void work_answer(struct item *item)
 {
 	struct fs *fs = item->fs;
@@ -299,6 +322,9 @@ static int run_batch(struct txn *txn, void *arg, struct error *err)
 	int r = replaying ? 0 : answered_drop(txn, keep, count, err);
 	for (size_t i = 0; i < b->told_count && r == 0; i++)
 		r = changed_clear(txn, b->told[i].number, b->told[i].serial, err);
+	for (size_t i = 0; i < b->held_count && r == 0; i++)
+		r = owed_held(txn, b->held[i].number, b->held[i].gen, b->held[i].serial,
+			      b->held[i].files, err);
 	for (size_t i = 0; i < b->count && r == 0; i++)
 		r = run_item(b->item[i], txn, err);
 	return r;
@@ -313,7 +339,7 @@ static void finish_item(struct item *item)
 	else if (item->line[0])
 		log_notice(fs->lg, domain, "%s", item->line);
 	if (item->result == 0 && item->served_changed)
-		publish_note(fs->publish, item->changed, item->told_of);
+		publish_note(fs->publish, item->changed);
 	if (item->result == 0 && item->serial_changed) {
 		/* From here on the notify thread may have answered and freed it. */
 		bool later = item->notify_first;
@@ -331,6 +357,9 @@ static void take_told(struct work *w, struct batch *b)
 	b->told_count = w->told_count;
 	memcpy(b->told, w->told, b->told_count * sizeof(*b->told));
 	w->told_count = 0;
+	b->held_count = w->held_count;
+	memcpy(b->held, w->held, b->held_count * sizeof(*b->held));
+	w->held_count = 0;
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -397,7 +426,7 @@ static void engine_changed(void *ctx, uint32_t number)
 static void engine_staged(void *ctx, uint32_t number)
 {
 	struct work *w = ctx;
-	publish_note(w->fs->publish, number, 0);
+	publish_note(w->fs->publish, number);
 }
 
 static int sooner_ms(int a, int b)

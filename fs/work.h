@@ -95,6 +95,10 @@ bool work_holds(struct work *work, size_t small);
 /* A certificate in its renewal time was read. */
 void work_read(struct fs *fs, uint32_t number);
 
+/* From the notify thread: of this generation, marked so in the table of what is owed, the
+ * kernel has these files' inodes and no others; noted with the next commit (owed_held). */
+void work_held(struct fs *fs, uint32_t number, uint32_t gen, uint64_t serial,
+	       unsigned files);
 /* From the notify thread: the caches were told of this mark (changed.h), which is cleared with
  * the next commit; and, for an item whose answer waited for it, its answer. */
 void work_told(struct fs *fs, uint32_t number, uint64_t serial);

@@ -54,9 +54,10 @@ int generation_add(struct txn *txn, uint32_t number, const struct pair *pair,
 		   enum source source, const struct written *written, const char *origin,
 		   int64_t now_s, uint32_t keep, uint32_t *gen, struct error *err);
 
-/* Takes away what is older than `keep` generations, never one that DB_CURRENT names, and none
- * whose successor is younger than GENERATION_SPARE_S: whoever has read half of a pair may
- * still come for the other half. *again_s is when the next one may go (INT64_MAX: none). */
+/* Takes away what is older than `keep` generations, never one that DB_CURRENT names or whose
+ * watchers were not told yet (owed.h), and none whose successor is younger than
+ * GENERATION_SPARE_S: whoever has read half of a pair may still come for the other half.
+ * *again_s is when to look for the next one that may go (INT64_MAX: none). */
 #define GENERATION_SPARE_S 4
 int generation_prune(struct txn *txn, uint32_t number, int64_t now_s, uint32_t keep,
 		     int64_t *again_s, struct error *err);

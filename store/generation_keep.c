@@ -3,6 +3,7 @@
 #include "store/generation_internal.h"
 
 #include "store/codec.h"
+#include "store/owed.h"
 
 #include <errno.h>
 
@@ -79,6 +80,16 @@ static bool current_names(const struct current *c, uint32_t gen)
 	return named;
 }
 
+/* Its watchers were not told yet, and announcing names it. */
+static bool owed_names(const struct owed *o, uint32_t gen)
+{
+	bool named = false;
+
+	for (size_t i = 0; i < o->count; i++)
+		named = named || gen == o->before[i].gen;
+	return named;
+}
+
 /* The first generation of `number` above `after`; 0: there is none. */
 static int gen_above(struct txn *txn, uint32_t number, uint32_t after, uint32_t *gen,
 		     struct error *err)
@@ -119,18 +130,27 @@ int generation_prune(struct txn *txn, uint32_t number, int64_t now_s, uint32_t k
 {
 	uint32_t newest, gen = 0;
 	struct current c;
+	struct owed o;
 	int64_t at_s = 0;
 	int rc = generation_newest(txn, number, &newest, err);
 
 	*again_s = INT64_MAX;
 	if (rc == 0)
 		rc = current_get(txn, number, &c, err);
+	if (rc == 0)
+		rc = owed_get(txn, number, &o, err);
+	if (rc == -ENOENT)
+		rc = 0;
 	while (rc == 0 && newest > keep) {
 		rc = gen_above(txn, number, gen, &gen, err);
 		if (rc || gen == 0 || gen > newest - keep)
 			break;
 		if (current_names(&c, gen))
 			continue;
+		if (owed_names(&o, gen)) {
+			*again_s = now_s + GENERATION_SPARE_S;
+			continue;
+		}
 		rc = goes_at(txn, number, gen, &at_s, err);
 		/* A clock that was set back must not keep them all. */
 		if (rc == 0 && at_s > now_s && at_s <= now_s + GENERATION_SPARE_S) {

@@ -2,6 +2,7 @@
 # Copyright (C) 2026 The certfs authors
 """How a new certificate comes to be served: what watchers are told, and the hook."""
 
+import contextlib
 import json
 import os
 import signal
@@ -222,6 +223,112 @@ def test_readers_get_whole_pairs_while_certificates_are_published(plain, folder,
             wait_for(lambda: plain.read(NAME, "cert.pem") == pair.cert, "it is served", 20)
             readers.all_go_on()
         assert readers.faults() == []
+
+
+# Watchers of a file: whoever watches an inode that was served since the last announcement
+
+def told(watch):
+    """As by `mv new cert.pem` (CLOSE_WRITE is our own, of what cp wrote)."""
+    watch.wait_for("DELETE_SELF")
+    assert [e for e in watch.events if e[0] not in ("MODIFY", "CLOSE_WRITE", "IGNORED")] == \
+        [("ATTRIB", ""), ("DELETE_SELF", "")]
+
+
+class Stopped:
+    """Stops announce; goes on with it at the end."""
+
+    def __init__(self, certfs):
+        self.certfs, self.pid = certfs, certfs.worker("announce")
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self):
+        os.kill(self.pid, signal.SIGCONT)
+
+    def is_given_up(self):
+        """Nothing waits for it any more."""
+        self.certfs.wait_for_log("announce process does not get on")
+
+    def killed(self):
+        self.certfs.kill_worker("announce")
+
+    def fs_killed(self):
+        self.certfs.kill_worker("fs")
+        self.go_on()
+
+    def both_killed(self):
+        self.certfs.kill_worker("fs")
+        self.certfs.kill_worker("announce")
+
+    def given_up_and_back(self):
+        self.is_given_up()
+        self.go_on()
+
+    def given_up_and_killed(self):
+        self.is_given_up()
+        self.certfs.kill_worker("announce")
+
+
+@pytest.fixture
+def few(certfs):
+    """certfs that keeps one generation."""
+    return certfs(certfs={"keep": 1})
+
+
+@pytest.mark.parametrize("changes", [2, 5])
+@pytest.mark.parametrize("back", ["go_on", "killed", "fs_killed", "both_killed",
+                                  "given_up_and_back", "given_up_and_killed"])
+def test_watcher_of_any_file_that_was_served_is_told(few, authority, changes, back):
+    few.mkdir(NAME)
+    cp(few, NAME, Pair(authority, [NAME]))
+    few.wait_for_log(f"renamed the names of {NAME}: done")
+    stopped = Stopped(few)
+    with contextlib.ExitStack() as watches:
+        watched = []
+        for _ in range(changes):
+            for name in ("cert.pem", "privkey.pem"):
+                watched.append(watches.enter_context(Watch(few.path(NAME, name))))
+            cp(few, NAME, Pair(authority, [NAME]))
+        getattr(stopped, back)()
+        for watch in watched:
+            told(watch)
+    serving = os.stat(few.path(NAME, "cert.pem")).st_ino
+    with Watch(few.path(NAME, "cert.pem")) as watch:
+        assert os.stat(few.path(NAME, "cert.pem")).st_ino == serving
+        cp(few, NAME, Pair(authority, [NAME]))
+        told(watch)
+
+
+def test_watcher_that_waits_longest_is_told_after_more_changes_than_are_kept(few, authority):
+    few.mkdir(NAME)
+    pairs = [Pair(authority, [NAME]) for _ in range(4)]
+    cp(few, NAME, pairs[0])
+    few.wait_for_log(f"renamed the names of {NAME}: done")
+    stopped = Stopped(few)
+    with Watch(few.path(NAME, "cert.pem")) as first, contextlib.ExitStack() as watches:
+        for i in range(40):
+            cp(few, NAME, pairs[(i + 1) % 4])
+            watches.enter_context(Watch(few.path(NAME, "cert.pem")))
+        with Watch(few.path(NAME, "cert.pem")) as last:
+            cp(few, NAME, pairs[1])
+            stopped.go_on()
+            told(first)
+            told(last)
+
+
+def test_changes_that_nobody_watches_are_announced_once(plain, authority):
+    plain.mkdir(NAME)
+    cp(plain, NAME, Pair(authority, [NAME]))
+    plain.wait_for_log(f"renamed the names of {NAME}: done")
+    stopped = Stopped(plain)
+    with Watch(plain.path(NAME)) as watch:
+        for _ in range(8):
+            cp(plain, NAME, Pair(authority, [NAME]))
+        stopped.is_given_up()
+        watch.events.clear()
+        stopped.go_on()
+        watch.wait_for("MOVED_TO", "cert.pem")
+    # One that waited in the link already, and one for all the others.
+    assert watch.names("MOVED_TO") in (IN_TURN, 2 * IN_TURN)
 
 
 # Announce's death

@@ -454,7 +454,8 @@ static int stage(struct txn *txn, void *arg, struct error *err)
 	assert_int_equal(c.staged, managed);
 	assert_int_equal(current_chosen(&c), managed);
 	assert_ok(owed_get(txn, number, &o, err), err);
-	assert_int_equal(o.before, own);
+	assert_int_equal(o.count, 1);
+	assert_int_equal(o.before[0].gen, own);
 	choose_staged(txn, number, false, err);
 	assert_ok(current_switch(txn, number, &serial, err), err);
 	assert_true(serial > 0);
@@ -517,6 +518,39 @@ static int stage_and_prune(struct txn *txn, void *arg, struct error *err)
 	choose_staged(txn, number, true, err);
 	add(txn, number, "a.example.com", SOURCE_MANAGED, NOW, 90, 1, err);
 	return generation_get(txn, number, managed, &g, err);
+}
+
+static int owe_and_prune(struct txn *txn, void *arg, struct error *err)
+{
+	uint32_t number = install(txn, "a.example.com", err), gens[8];
+	const int64_t later_s = NOW + GENERATION_SPARE_S;
+	uint64_t second, third;
+	int64_t again_s;
+	size_t count;
+
+	(void)arg;
+	for (int i = 0; i < 5; i++)
+		add(txn, number, "a.example.com", SOURCE_MANAGED, NOW, 90, KEEP, err);
+	assert_ok(owed_mark(txn, number, 2, &second, err), err);
+	assert_ok(owed_mark(txn, number, 3, &third, err), err);
+	assert_ok(generation_prune(txn, number, later_s, 1, &again_s, err), err);
+	assert_int_equal(again_s, later_s + GENERATION_SPARE_S);
+	assert_ok(generation_list(txn, number, gens, 8, &count, err), err);
+	assert_int_equal(count, 3);
+	assert_int_equal(gens[1], 3);
+	assert_int_equal(gens[2], 2);
+	assert_ok(owed_told(txn, number, 2, second, err), err);
+	assert_ok(owed_told(txn, number, 3, third, err), err);
+	assert_ok(generation_prune(txn, number, later_s, 1, &again_s, err), err);
+	assert_true(again_s == INT64_MAX);
+	assert_ok(generation_list(txn, number, gens, 8, &count, err), err);
+	assert_int_equal(count, 1);
+	return 0;
+}
+
+static void generation_is_kept_until_its_watchers_were_told(void **state)
+{
+	in_update(*state, owe_and_prune, NULL);
 }
 
 static void what_is_staged_is_never_pruned(void **state)
@@ -801,6 +835,7 @@ int main(void)
 	    store_test(only_another_choice_marks_the_domain),
 	    store_test(staged_generation_is_served_once_it_is_switched),
 	    store_test(newer_choice_takes_the_place_of_what_is_staged),
+	    store_test(generation_is_kept_until_its_watchers_were_told),
 	    store_test(what_is_staged_is_never_pruned),
 	    store_test(custom_that_is_taken_away_stays_in_the_history),
 	    store_test(self_signed_is_made_again_before_its_end_and_for_other_aliases),
