@@ -365,6 +365,8 @@ void engine_carry_out(struct engine *e, const struct decision *d)
 			  d->error.text, (unsigned int)d->number);
 		return;
 	}
+	if (d->dropped)
+		log_warning(e->lg, d->name.text, "%s", d->why);
 	if (d->drop)
 		engine_drop(e, d->number);
 	if (d->staged && e->hooks.staged)

@@ -27,10 +27,12 @@
 struct decision {
 	uint32_t number;
 	struct name name;
-	bool start;         /* its stored order is to run */
-	bool drop;          /* what runs for it is no longer wanted */
-	bool staged;        /* another generation is to be served */
-	bool state;         /* what its status says has changed */
+	bool start;   /* its stored order is to run */
+	bool drop;    /* what runs for it is no longer wanted */
+	bool staged;  /* another generation is to be served */
+	bool state;   /* what its status says has changed */
+	bool dropped; /* a half of a pair that waited too long, as `why` says */
+	char why[sizeof(((struct domain *)0)->refused)];
 	struct error error; /* it could not be decided; put off */
 };
 

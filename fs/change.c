@@ -125,6 +125,8 @@ static int do_rmdir(struct item *item, struct txn *txn, struct error *err)
 	if (r == 0)
 		r = domain_retire(txn, d.number, now_s, err);
 	if (r == 0)
+		r = waiting_drop(txn, d.number, err);
+	if (r == 0)
 		r = item_event(item, txn, EVENT_RETIRED, &d, err,
 			       "%s was removed; its certificates are kept", d.name.text);
 	if (r == 0)

@@ -3,6 +3,7 @@
 #include "fs/install.h"
 
 #include "store/changed.h"
+#include "store/due.h"
 #include "store/event.h"
 #include "store/generation.h"
 #include "store/waiting.h"
@@ -176,6 +177,8 @@ static int keep_waiting(struct making *m, struct item *item, struct txn *txn,
 		  file_name[item->kind], item->uid,
 		  item->kind == FILE_PRIVKEY ? "its certificate" : "its key");
 	item->changed = item->number;
+	if (r == 0) /* the engine drops it then */
+		r = due_sooner(txn, item->number, m->now_s + WAITING_S, err);
 	if (r == 0 && item->mode != OWNER_KEEP)
 		r = changed_mark(txn, item->number, 0, &item->serial_changed, err);
 	return r;
