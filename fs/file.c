@@ -178,6 +178,9 @@ static int open_node(fuse_req_t req, struct txn *txn, const struct node *n,
 	}
 	if (write && n->kind != NODE_FILE)
 		return error_set(err, EACCES, "this file is read-only");
+	if (!write && n->number != 0)
+		copied_note(&fs_of(req)->copied, fuse_req_ctx(req)->pid, n->number,
+			    n->kind + n->index, fs_now_ms());
 	if (n->kind == NODE_FILE)
 		return write ? open_for_write(req, txn, n, fi, err)
 			     : open_served(req, txn, n, fi, err);
