@@ -41,6 +41,21 @@ static void making_free(struct making *m)
 	free(m);
 }
 
+/* For the commands in reasons. */
+struct folder {
+	char path[300];
+};
+
+static int parse(const struct item *item, const struct making *m, enum file_kind kind,
+		 const struct secret *content, struct pem *pem, struct error *err)
+{
+	struct folder folder;
+	const struct pem_place place = {.dir = folder.path, .file = file_name[kind]};
+	snprintf(folder.path, sizeof(folder.path), "%s/%s", item->fs->mountpoint,
+		 m->domain.name.text);
+	return pem_parse_at(&place, secret_data(content), secret_size(content), pem, err);
+}
+
 static int gather(struct making *m, const struct item *item, struct txn *txn,
 		  struct error *err)
 {
@@ -56,8 +71,8 @@ static int gather(struct making *m, const struct item *item, struct txn *txn,
 		r = waiting_get(txn, item->number, m->now_s, &m->waiting, err);
 	for (int i = 0; i < FILE_KINDS && r == 0; i++)
 		if (m->waiting.file[i])
-			r = pem_parse(secret_data(m->waiting.file[i]),
-				      secret_size(m->waiting.file[i]), &m->waits[i], err);
+			r = parse(item, m, (enum file_kind)i, m->waiting.file[i],
+				  &m->waits[i], err);
 	if (r == 0)
 		r = current_get(txn, item->number, &c, err);
 	if (r == 0 && c.newest[SOURCE_CUSTOM])
@@ -69,11 +84,19 @@ static int gather(struct making *m, const struct item *item, struct txn *txn,
 static int expect(const struct item *item, const struct pem *pem, struct error *err)
 {
 	if (item->kind == FILE_PRIVKEY && !pem->key)
-		return error_set(err, EBADMSG, "there is no private key in it");
+		return error_set(err, EBADMSG,
+				 "there is no private key in it: write the certificates "
+				 "to fullchain.pem");
 	if (item->kind == FILE_COMBINED && (!pem->key || pem->certs == 0))
 		return error_set(err, EBADMSG,
 				 "combined.pem wants the private key and the "
 				 "certificates in one file");
+	if (!file_is_secret(item->kind) && pem->key)
+		return error_set(err, EKEYREJECTED,
+				 "there is a private key in it, and everybody may read "
+				 "%s: write the key to privkey.pem, or all of it to "
+				 "combined.pem",
+				 file_name[item->kind]);
 	if (item->kind != FILE_PRIVKEY && pem->certs == 0)
 		return error_set(err, EBADMSG, "there is no certificate in it");
 	return 0;
@@ -189,7 +212,7 @@ static bool complete(struct making *m, const struct item *item)
 {
 	m->certs = 0;
 	m->key = m->written.key;
-	if (item->kind == FILE_CHAIN && !m->written.key)
+	if (item->kind == FILE_CHAIN)
 		return chain_for_custom(m);
 	if (m->written.certs)
 		use_certs(m, m->written.cert, m->written.certs);
@@ -323,9 +346,10 @@ int install_run(struct item *item, struct txn *txn, struct error *err)
 	if (!m)
 		return error_set(err, ENOMEM, "no memory to install a file");
 	int r = gather(m, item, txn, err);
+	if (r == 0 && item->size > PEM_FILE_MAX)
+		r = pem_check_size(item->size, err);
 	if (r == 0)
-		r = pem_parse(secret_data(item->content), secret_size(item->content),
-			      &m->written, err);
+		r = parse(item, m, item->kind, item->content, &m->written, err);
 	if (r == 0)
 		r = expect(item, &m->written, err);
 	if (r == 0)
