@@ -27,6 +27,7 @@ struct making {
 	struct pem_cert cert[3 * PEM_CERTS_MAX]; /* borrowed */
 	size_t certs;
 	const struct secret *key; /* borrowed */
+	char again[80];           /* which generation it is once more; "": none */
 };
 
 static void making_free(struct making *m)
@@ -257,10 +258,40 @@ static int note_served(struct making *m, struct item *item, struct txn *txn, uin
 	if (r == 0)
 		r = item_event(item, txn, EVENT_CUSTOM, &m->domain, err,
 			       "generation %u, a custom certificate, was installed by "
-			       "uid %u",
-			       gen, item->uid);
+			       "uid %u%s",
+			       gen, item->uid, m->again);
 	if (r == 0)
 		r = work_touch_in(item->fs, txn, &m->domain, m->now_s, err);
+	return r;
+}
+
+#define HISTORY_LOOKED 1000
+
+/* A cp out of `.history` takes a change back, which its event says. */
+static int note_again(struct making *m, const struct item *item, struct txn *txn,
+		      const struct pair *pair, struct error *err)
+{
+	uint32_t gens[HISTORY_LOOKED];
+	size_t count;
+	struct cert_info info;
+	int r = x509_info(&pair->leaf, &info, err);
+	if (r == 0)
+		r = generation_list(txn, item->number, gens, HISTORY_LOOKED, &count, err);
+	for (size_t i = 0; r == 0 && i < count && !m->again[0]; i++) {
+		struct pair before;
+		struct generation g;
+		r = generation_get(txn, item->number, gens[i], &g, err);
+		if (r < 0 || memcmp(g.info.sha256, info.sha256, sizeof(info.sha256)) != 0)
+			continue;
+		r = generation_pair(txn, item->number, gens[i], &before, err);
+		if (r < 0)
+			continue;
+		if (same_pair(pair, &before))
+			snprintf(m->again, sizeof(m->again),
+				 ": it is generation %u (%s) again", g.gen,
+				 source_name(g.source));
+		pair_clear(&before);
+	}
 	return r;
 }
 
@@ -274,8 +305,10 @@ static int store_pair(struct making *m, struct item *item, struct txn *txn,
 	for (int i = 0; i < FILE_KINDS; i++)
 		written.file[i] = m->waiting.file[i];
 	written.file[item->kind] = item->content;
-	int r = generation_add(txn, item->number, pair, SOURCE_CUSTOM, &written, origin,
-			       m->now_s, item->fs->cfg->keep, &gen, err);
+	int r = note_again(m, item, txn, pair, err);
+	if (r == 0)
+		r = generation_add(txn, item->number, pair, SOURCE_CUSTOM, &written,
+				   origin, m->now_s, item->fs->cfg->keep, &gen, err);
 	return r < 0 ? r : note_served(m, item, txn, gen, err);
 }
 
