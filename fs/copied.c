@@ -4,8 +4,9 @@
 
 static size_t place_of(pid_t tid, uint32_t number, unsigned what)
 {
-	uint32_t h = ((uint32_t)tid ^ number * 0x9e3779b1u ^ what << 24) * 0x85ebca6bu;
-	return (h ^ h >> 15) % COPIED_PLACES;
+	uint32_t h = ((uint32_t)tid ^ number * 0x9e3779b1u) * 0x85ebca6bu;
+	/* Those of one directory have places of their own. */
+	return ((h ^ h >> 15) + what) % COPIED_PLACES;
 }
 
 void copied_note(struct copied *c, pid_t tid, uint32_t number, unsigned what,

@@ -35,6 +35,18 @@ static void who_has_opened_a_file_is_known_for_a_while(void **state)
 	assert_false(copied_has(c, TID, NUMBER, WHAT, NOW_MS + COPIED_S * 1000));
 }
 
+static void all_files_of_a_directory_are_known_together(void **state)
+{
+	struct copied *c = *state;
+
+	for (pid_t tid = 1; tid < 2000; tid++) {
+		for (unsigned what = 0; what < 100; what++)
+			copied_note(c, tid, NUMBER, what, NOW_MS);
+		for (unsigned what = 0; what < 100; what++)
+			assert_true(copied_has(c, tid, NUMBER, what, NOW_MS));
+	}
+}
+
 static void neither_others_nor_other_files_are_meant(void **state)
 {
 	struct copied *c = *state;
@@ -59,6 +71,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(who_has_opened_a_file_is_known_for_a_while),
+	    TEST(all_files_of_a_directory_are_known_together),
 	    TEST(neither_others_nor_other_files_are_meant),
 	    TEST(thread_that_can_not_be_seen_has_opened_nothing),
 	};
