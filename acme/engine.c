@@ -135,7 +135,8 @@ static int plan_put(struct txn *txn, const struct plan *p, struct error *err)
 struct planning {
 	struct engine *e;
 	int64_t now_s;
-	bool walk; /* whatever the stored plan says */
+	bool walk;      /* whatever the stored plan says … */
+	uint32_t after; /* … but not those up to this one */
 	bool walking;
 };
 
@@ -153,14 +154,15 @@ static int plan_check_in(struct txn *txn, void *arg, struct error *err)
 	new.clock_s = g->now_s;
 	new.forgive = known && (strcmp(old.account, new.account) != 0 ||
 				(old.walking && old.forgive));
-	if (known && !g->walk && strcmp(old.directory, new.directory) == 0 &&
-	    strcmp(old.account, new.account) == 0 && old.before_days == new.before_days &&
-	    g->now_s >= old.clock_s - CLOCK_BACK_S) {
-		new.walking = old.walking;
+	bool same = known && strcmp(old.directory, new.directory) == 0 &&
+		    strcmp(old.account, new.account) == 0 &&
+		    old.before_days == new.before_days &&
+		    g->now_s >= old.clock_s - CLOCK_BACK_S;
+	new.walking = !same || g->walk || old.walking;
+	if (same && old.walking && !g->walk)
 		new.after = old.after;
-	} else {
-		new.walking = true;
-	}
+	else if (same && !old.walking && g->walk)
+		new.after = g->after;
 	g->walking = new.walking;
 	return plan_put(txn, &new, err);
 }
@@ -184,9 +186,14 @@ int engine_touch_below_in(struct engine *e, struct txn *txn, const struct domain
 			  int64_t now_s, struct error *err)
 {
 	struct planning g = {.e = e, .now_s = now_s, .walk = true};
+	bool all;
+	int rc;
 
 	if (d->name.kind != NAME_WILDCARD && d->name.kind != NAME_FALLBACK)
 		return 0;
+	rc = engine_below_in(e, txn, d, now_s, &g.after, &all, err);
+	if (rc || all)
+		return rc;
 	/* Should the transaction fail, the walk finds that there is none. */
 	e->planning = true;
 	return plan_check_in(txn, &g, err);
@@ -365,6 +372,8 @@ void engine_carry_out(struct engine *e, const struct decision *d)
 			  d->error.text, (unsigned int)d->number);
 		return;
 	}
+	if (d->dropped)
+		log_warning(e->lg, d->name.text, "%s", d->why);
 	if (d->drop)
 		engine_drop(e, d->number);
 	if (d->staged && e->hooks.staged)
@@ -436,6 +445,7 @@ static void decide(struct engine *e, int64_t now_s)
 		}
 		for (size_t n = 0; n < e->decisions; n++)
 			engine_carry_out(e, &e->decision[n]);
+		engine_tell(e);
 	}
 }
 

@@ -67,10 +67,13 @@ int64_t engine_renew_at_s(const struct config *cfg, const struct generation *g);
 int engine_touch_in(struct txn *txn, uint32_t number, int64_t now_s, struct error *err);
 
 /* As engine_touch_in() for a change of what `d` serves, or of whether it is installed. Where
- * others fall back on it (`fallback/`, a wildcard), the engine goes through all domains, in
- * the background. */
+ * others fall back on it (`fallback/`, a wildcard), they serve it with the same commit: of the
+ * first 1,000 domains up to 250; the engine goes through the others in the background. */
 int engine_touch_served_in(struct engine *e, struct txn *txn, const struct domain *d,
 			   int64_t now_s, struct error *err);
+/* After the commit, whether it succeeded or not: calls the hooks, both, for each name that
+ * engine_touch_served_in() gave another generation. */
+void engine_tell(struct engine *e);
 
 /* rm of a custom certificate takes effect after this many seconds (domain.remove_custom_s). */
 #define ENGINE_REMOVAL_S 5

@@ -4,6 +4,7 @@
 #include "acme/url.h"
 #include "store/due.h"
 #include "store/event.h"
+#include "store/waiting.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -371,17 +372,49 @@ static int removal_in(struct txn *txn, struct domain *d, int64_t now_s, struct e
 	return rc;
 }
 
+/* A half of a pair whose other half never came. */
+static int waiting_in(struct txn *txn, struct domain *d, int64_t now_s, int64_t *next_s,
+		      struct decision *out, struct error *err)
+{
+	unsigned dropped;
+	size_t used = 0;
+	int rc = waiting_over(txn, d->number, now_s, &dropped, next_s, err);
+
+	if (rc || !dropped)
+		return rc;
+	d->refused[0] = '\0';
+	for (unsigned i = 0; i < FILE_KINDS; i++)
+		if (dropped & 1u << i)
+			used +=
+			    (size_t)snprintf(d->refused + used, sizeof(d->refused) - used,
+					     "%s%s", used ? " and " : "", file_name[i]);
+	snprintf(
+	    d->refused + used, sizeof(d->refused) - used,
+	    " waited a day for the other half of the pair, which never came, and was "
+	    "dropped: write both, the certificate and its key");
+	d->refused_s = now_s;
+	out->state = out->dropped = true;
+	rc = domain_put(txn, d, err);
+	if (rc == 0)
+		rc = event_add(txn, EVENT_REFUSED, d->number, now_s, err, "%s",
+			       d->refused);
+	memcpy(out->why, d->refused, sizeof(out->why));
+	return rc;
+}
+
 static int directory_in(struct engine *e, struct txn *txn, struct domain *d,
 			int64_t now_s, struct decision *out, struct error *err)
 {
 	struct choice choice = {.custom = false};
-	int64_t until_s = INT64_MAX, prune_s;
+	int64_t until_s = INT64_MAX, prune_s, waits_s;
 	bool changed = false;
 	const char *why;
 	int rc;
 
 	choice.look_at_s = INT64_MAX;
 	rc = removal_in(txn, d, now_s, err);
+	if (rc == 0)
+		rc = waiting_in(txn, d, now_s, &waits_s, out, err);
 	if (rc)
 		return rc;
 	rc = generation_fallback(txn, d->number, now_s, e->cfg->keep, SERVE_STAGED,
@@ -395,6 +428,8 @@ static int directory_in(struct engine *e, struct txn *txn, struct domain *d,
 		rc = generation_prune(txn, d->number, now_s, e->cfg->keep, &prune_s, err);
 	if (rc)
 		return rc;
+	if (waits_s != INT64_MAX)
+		sooner(&choice.look_at_s, waits_s, now_s);
 	if (prune_s != INT64_MAX)
 		sooner(&choice.look_at_s, prune_s, now_s);
 	if (d->remove_custom_s)

@@ -4,6 +4,7 @@
  *
  *   engine.c          the queue, the plan, what the store thread calls
  *   engine_decide.c   what is to be done for one domain, from its state alone
+ *   engine_below.c    the names that fall back on another directory's certificate
  *   engine_order.c    orders in flight: what waits, what runs, the link
  *   engine_answer.c   what the net worker says of a job, and how an order ends
  *   engine_account.c  the account and what is signed with its key
@@ -27,10 +28,12 @@
 struct decision {
 	uint32_t number;
 	struct name name;
-	bool start;         /* its stored order is to run */
-	bool drop;          /* what runs for it is no longer wanted */
-	bool staged;        /* another generation is to be served */
-	bool state;         /* what its status says has changed */
+	bool start;   /* its stored order is to run */
+	bool drop;    /* what runs for it is no longer wanted */
+	bool staged;  /* another generation is to be served */
+	bool state;   /* what its status says has changed */
+	bool dropped; /* a half of a pair that waited too long, as `why` says */
+	char why[sizeof(((struct domain *)0)->refused)];
 	struct error error; /* it could not be decided; put off */
 };
 
@@ -39,6 +42,12 @@ struct decision {
 struct engine_job {
 	uint32_t id, number;
 };
+
+/* A name that another directory's change gave another generation. */
+struct below {
+	uint32_t number, gen;
+};
+#define ENGINE_BELOW_MAX 250
 
 struct engine {
 	struct db *db;
@@ -74,6 +83,9 @@ struct engine {
 
 	struct decision decision[ENGINE_BATCH];
 	size_t decisions;
+
+	struct below below[ENGINE_BELOW_MAX]; /* not told yet */
+	size_t belows;
 };
 
 /* engine.c */
@@ -113,6 +125,12 @@ bool engine_orders(const struct engine *e);
 int engine_custom_in(struct txn *txn, uint32_t number, bool *custom, struct error *err);
 /* The moment as people read it; `out` has 24 bytes. */
 void engine_time_text(int64_t at_s, char *out);
+
+/* engine_below.c */
+/* Serves at once what names below `d` fall back on, of as many as a transaction should bear:
+ * those up to number *after; *all: that is all of them. engine_tell() tells of it. */
+int engine_below_in(struct engine *e, struct txn *txn, const struct domain *d,
+		    int64_t now_s, uint32_t *after, bool *all, struct error *err);
 
 /* engine_order.c */
 void engine_hear(struct engine *e);

@@ -125,6 +125,8 @@ static int do_rmdir(struct item *item, struct txn *txn, struct error *err)
 	if (r == 0)
 		r = domain_retire(txn, d.number, now_s, err);
 	if (r == 0)
+		r = waiting_drop(txn, d.number, err);
+	if (r == 0)
 		r = item_event(item, txn, EVENT_RETIRED, &d, err,
 			       "%s was removed; its certificates are kept", d.name.text);
 	if (r == 0)
@@ -138,6 +140,19 @@ static int do_rmdir(struct item *item, struct txn *txn, struct error *err)
 	return r;
 }
 
+/* `rm -r DIR` unlinked the files first: where the directory stays, so does what is in it. */
+static int do_stay(struct item *item, struct txn *txn, struct error *err)
+{
+	struct error why = item->error, none;
+	struct domain d;
+	if (domain_find(txn, item->name, &d, &none) < 0 || !d.remove_custom_s)
+		return 0;
+	d.remove_custom_s = 0;
+	error_note(&item->error, why.code, "%.400s; its custom certificate stays, too",
+		   why.text);
+	return domain_put(txn, &d, err);
+}
+
 void change_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	if (parent != NODE_ROOT) {
@@ -145,8 +160,10 @@ void change_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	struct item *item = named_item(req, name, do_rmdir);
-	if (item)
-		work_submit(item);
+	if (!item)
+		return;
+	item->failed = do_stay;
+	work_submit(item);
 }
 
 static int do_unalias(struct item *item, struct txn *txn, struct error *err)
@@ -208,6 +225,23 @@ static int do_remove_custom(struct item *item, struct txn *txn, struct error *er
 	return r;
 }
 
+/* Is this the end of an mv(1) to another filesystem? */
+static bool is_move(fuse_req_t req, fuse_ino_t parent, uint32_t number, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	struct txn *txn;
+	struct error err;
+	struct node n;
+	uint64_t id;
+	if (db_read_begin(fs->db, &txn, &err) < 0)
+		return false;
+	int r = tree_find(fs, txn, parent, name, 1, &id, &err);
+	db_read_end(txn);
+	return r == 0 && node_of(id, &n) && n.kind != NODE_SCRATCH &&
+	       copied_has(&fs->copied, fuse_req_ctx(req)->pid, number, n.kind + n.index,
+			  fs_now_ms());
+}
+
 void change_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
@@ -218,6 +252,12 @@ void change_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	}
 	if (number != 0 && scratch_remove(fs->scratch, number, name)) {
 		fuse_reply_err(req, 0);
+		return;
+	}
+	if (number != 0 && is_move(req, parent, number, name)) {
+		refuse(req, EPERM, name,
+		       "served files can't be moved away: cp copies them, and rm takes a "
+		       "custom certificate away");
 		return;
 	}
 	if (number != 0 && file_kind_of(name) == FILE_KINDS) {

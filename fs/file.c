@@ -178,6 +178,9 @@ static int open_node(fuse_req_t req, struct txn *txn, const struct node *n,
 	}
 	if (write && n->kind != NODE_FILE)
 		return error_set(err, EACCES, "this file is read-only");
+	if (!write && n->number != 0)
+		copied_note(&fs_of(req)->copied, fuse_req_ctx(req)->pid, n->number,
+			    n->kind + n->index, fs_now_ms());
 	if (n->kind == NODE_FILE)
 		return write ? open_for_write(req, txn, n, fi, err)
 			     : open_served(req, txn, n, fi, err);
@@ -396,6 +399,7 @@ static void submit_install(struct fs *fs, fuse_req_t req, struct handle *h)
 	item->owner_gid = h->owner_gid;
 	item->mtime_s = h->mtime_s;
 	item->notify_first = true;
+	item->size = h->too_large ? PEM_FILE_MAX + 1 : 0;
 	item->content = secret_copy(secret_data(h->content), secret_size(h->content));
 	if (!item->content) {
 		item->run = NULL;
@@ -407,6 +411,15 @@ static void submit_install(struct fs *fs, fuse_req_t req, struct handle *h)
 	work_submit(item);
 }
 
+static bool blank(const struct secret *content)
+{
+	const unsigned char *p = content ? secret_data(content) : NULL;
+	for (size_t i = 0; p && i < secret_size(content); i++)
+		if (!strchr(" \t\r\n", p[i]) || !p[i])
+			return false;
+	return true;
+}
+
 static void submit_unfinished(struct fs *fs, const struct handle *h)
 {
 	struct item *item = work_item(fs, NULL, install_unfinished);
@@ -414,17 +427,8 @@ static void submit_unfinished(struct fs *fs, const struct handle *h)
 		return;
 	item->number = h->number;
 	item->kind = h->kind;
-	item->size = h->emptied ? 0 : secret_size(h->content);
+	item->size = blank(h->content) ? 0 : secret_size(h->content);
 	work_submit(item);
-}
-
-static bool blank(const struct secret *content)
-{
-	const unsigned char *p = secret_data(content);
-	for (size_t i = 0; i < secret_size(content); i++)
-		if (!strchr(" \t\r\n", p[i]) || !p[i])
-			return false;
-	return true;
 }
 
 static void refuse_lost(fuse_req_t req)
@@ -466,7 +470,8 @@ void file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	enum pem_state state =
 	    pem_state(secret_data(h->content), secret_size(h->content));
-	if (state == PEM_INCOMPLETE && fuse_req_ctx(req)->pid != h->opener)
+	if (state == PEM_INCOMPLETE && !h->too_large &&
+	    fuse_req_ctx(req)->pid != h->opener)
 		fuse_reply_err(req, 0); /* not yet */
 	else
 		submit_install(fs, req, h);
@@ -477,8 +482,7 @@ void file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs *fs = fs_of(req);
 	struct handle *h = fi->fh ? handle_find(fs->handles, fi->fh) : NULL;
 	(void)ino;
-	bool half = h && h->writing && h->dirty && h->content && !blank(h->content);
-	if (half || (h && h->writing && h->emptied))
+	if (h && h->writing && (h->emptied || (h->dirty && h->content)))
 		submit_unfinished(fs, h);
 	handle_close(fs->handles, fi->fh);
 	fuse_reply_err(req, 0);

@@ -10,6 +10,7 @@
 #define CERTFS_FS_FS_H
 
 #include "fs/compat.h"
+#include "fs/copied.h"
 #include "fs/gone.h"
 #include "fs/handle.h"
 #include "fs/node.h"
@@ -43,6 +44,7 @@ struct fs {
 	struct handles *handles;
 	struct pairs *pairs;
 	struct gone gone;
+	struct copied copied;
 	_Atomic size_t long_page_size[CONTROL_FILES]; /* as last rendered */
 	struct work *work;
 	struct notify *notify;

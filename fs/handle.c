@@ -115,6 +115,7 @@ void handle_close(struct handles *hs, uint64_t fh)
 
 int handle_resize(struct handle *h, uint64_t size)
 {
+	h->too_large |= size > PEM_FILE_MAX;
 	if (size > PEM_FILE_MAX)
 		return -EFBIG;
 	size_t old = h->content ? secret_size(h->content) : 0;
@@ -124,15 +125,19 @@ int handle_resize(struct handle *h, uint64_t size)
 	if (size != old)
 		h->dirty = true;
 	secret_resize(h->content, (size_t)size);
-	if (size == 0)
+	if (size == 0) {
 		h->emptied = true;
+		h->too_large = false;
+	}
 	return 0;
 }
 
 int handle_write(struct handle *h, const void *data, size_t size, uint64_t offset)
 {
-	if (offset > PEM_FILE_MAX || size > PEM_FILE_MAX - offset)
+	if (offset > PEM_FILE_MAX || size > PEM_FILE_MAX - offset) {
+		h->too_large = true;
 		return -EFBIG;
+	}
 	size_t old = h->content ? secret_size(h->content) : 0;
 	int r = 0;
 	if (!h->content || offset + size > old)

@@ -28,6 +28,7 @@ struct handle {
 	bool writing;           /* else a page */
 	bool dirty;             /* written since the last FLUSH that took effect */
 	bool emptied;           /* opened with O_TRUNC, nothing was written yet */
+	bool too_large;         /* more was to be written than PEM_FILE_MAX */
 	pid_t opener;           /* the thread that opened it */
 	uint32_t uid;           /* its user */
 	struct secret *content; /* NULL: nothing was written yet */

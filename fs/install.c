@@ -3,6 +3,7 @@
 #include "fs/install.h"
 
 #include "store/changed.h"
+#include "store/due.h"
 #include "store/event.h"
 #include "store/generation.h"
 #include "store/owed.h"
@@ -27,6 +28,7 @@ struct making {
 	struct pem_cert cert[3 * PEM_CERTS_MAX]; /* borrowed */
 	size_t certs;
 	const struct secret *key; /* borrowed */
+	char again[80];           /* which generation it is once more; "": none */
 };
 
 static void making_free(struct making *m)
@@ -39,6 +41,21 @@ static void making_free(struct making *m)
 		pem_clear(&m->waits[i]);
 	pair_clear(&m->custom);
 	free(m);
+}
+
+/* For the commands in reasons. */
+struct folder {
+	char path[300];
+};
+
+static int parse(const struct item *item, const struct making *m, enum file_kind kind,
+		 const struct secret *content, struct pem *pem, struct error *err)
+{
+	struct folder folder;
+	const struct pem_place place = {.dir = folder.path, .file = file_name[kind]};
+	snprintf(folder.path, sizeof(folder.path), "%s/%s", item->fs->mountpoint,
+		 m->domain.name.text);
+	return pem_parse_at(&place, secret_data(content), secret_size(content), pem, err);
 }
 
 static int gather(struct making *m, const struct item *item, struct txn *txn,
@@ -56,8 +73,8 @@ static int gather(struct making *m, const struct item *item, struct txn *txn,
 		r = waiting_get(txn, item->number, m->now_s, &m->waiting, err);
 	for (int i = 0; i < FILE_KINDS && r == 0; i++)
 		if (m->waiting.file[i])
-			r = pem_parse(secret_data(m->waiting.file[i]),
-				      secret_size(m->waiting.file[i]), &m->waits[i], err);
+			r = parse(item, m, (enum file_kind)i, m->waiting.file[i],
+				  &m->waits[i], err);
 	if (r == 0)
 		r = current_get(txn, item->number, &c, err);
 	if (r == 0 && c.newest[SOURCE_CUSTOM])
@@ -69,11 +86,19 @@ static int gather(struct making *m, const struct item *item, struct txn *txn,
 static int expect(const struct item *item, const struct pem *pem, struct error *err)
 {
 	if (item->kind == FILE_PRIVKEY && !pem->key)
-		return error_set(err, EBADMSG, "there is no private key in it");
+		return error_set(err, EBADMSG,
+				 "there is no private key in it: write the certificates "
+				 "to fullchain.pem");
 	if (item->kind == FILE_COMBINED && (!pem->key || pem->certs == 0))
 		return error_set(err, EBADMSG,
 				 "combined.pem wants the private key and the "
 				 "certificates in one file");
+	if (!file_is_secret(item->kind) && pem->key)
+		return error_set(err, EKEYREJECTED,
+				 "there is a private key in it, and everybody may read "
+				 "%s: write the key to privkey.pem, or all of it to "
+				 "combined.pem",
+				 file_name[item->kind]);
 	if (item->kind != FILE_PRIVKEY && pem->certs == 0)
 		return error_set(err, EBADMSG, "there is no certificate in it");
 	return 0;
@@ -177,6 +202,8 @@ static int keep_waiting(struct making *m, struct item *item, struct txn *txn,
 		  file_name[item->kind], item->uid,
 		  item->kind == FILE_PRIVKEY ? "its certificate" : "its key");
 	item->changed = item->number;
+	if (r == 0) /* the engine drops it then */
+		r = due_sooner(txn, item->number, m->now_s + WAITING_S, err);
 	if (r == 0 && item->mode != OWNER_KEEP)
 		r = changed_mark(txn, item->number, 0, &item->serial_changed, err);
 	return r;
@@ -187,7 +214,7 @@ static bool complete(struct making *m, const struct item *item)
 {
 	m->certs = 0;
 	m->key = m->written.key;
-	if (item->kind == FILE_CHAIN && !m->written.key)
+	if (item->kind == FILE_CHAIN)
 		return chain_for_custom(m);
 	if (m->written.certs)
 		use_certs(m, m->written.cert, m->written.certs);
@@ -234,10 +261,40 @@ static int note_served(struct making *m, struct item *item, struct txn *txn, uin
 	if (r == 0)
 		r = item_event(item, txn, EVENT_CUSTOM, &m->domain, err,
 			       "generation %u, a custom certificate, was installed by "
-			       "uid %u",
-			       gen, item->uid);
+			       "uid %u%s",
+			       gen, item->uid, m->again);
 	if (r == 0)
 		r = work_touch_in(item->fs, txn, &m->domain, m->now_s, err);
+	return r;
+}
+
+#define HISTORY_LOOKED 1000
+
+/* A cp out of `.history` takes a change back, which its event says. */
+static int note_again(struct making *m, const struct item *item, struct txn *txn,
+		      const struct pair *pair, struct error *err)
+{
+	uint32_t gens[HISTORY_LOOKED];
+	size_t count;
+	struct cert_info info;
+	int r = x509_info(&pair->leaf, &info, err);
+	if (r == 0)
+		r = generation_list(txn, item->number, gens, HISTORY_LOOKED, &count, err);
+	for (size_t i = 0; r == 0 && i < count && !m->again[0]; i++) {
+		struct pair before;
+		struct generation g;
+		r = generation_get(txn, item->number, gens[i], &g, err);
+		if (r < 0 || memcmp(g.info.sha256, info.sha256, sizeof(info.sha256)) != 0)
+			continue;
+		r = generation_pair(txn, item->number, gens[i], &before, err);
+		if (r < 0)
+			continue;
+		if (same_pair(pair, &before))
+			snprintf(m->again, sizeof(m->again),
+				 ": it is generation %u (%s) again", g.gen,
+				 source_name(g.source));
+		pair_clear(&before);
+	}
 	return r;
 }
 
@@ -251,8 +308,10 @@ static int store_pair(struct making *m, struct item *item, struct txn *txn,
 	for (int i = 0; i < FILE_KINDS; i++)
 		written.file[i] = m->waiting.file[i];
 	written.file[item->kind] = item->content;
-	int r = generation_add(txn, item->number, pair, SOURCE_CUSTOM, &written, origin,
-			       m->now_s, item->fs->cfg->keep, &gen, err);
+	int r = note_again(m, item, txn, pair, err);
+	if (r == 0)
+		r = generation_add(txn, item->number, pair, SOURCE_CUSTOM, &written,
+				   origin, m->now_s, item->fs->cfg->keep, &gen, err);
 	return r < 0 ? r : note_served(m, item, txn, gen, err);
 }
 
@@ -323,9 +382,10 @@ int install_run(struct item *item, struct txn *txn, struct error *err)
 	if (!m)
 		return error_set(err, ENOMEM, "no memory to install a file");
 	int r = gather(m, item, txn, err);
+	if (r == 0 && item->size > PEM_FILE_MAX)
+		r = pem_check_size(item->size, err);
 	if (r == 0)
-		r = pem_parse(secret_data(item->content), secret_size(item->content),
-			      &m->written, err);
+		r = parse(item, m, item->kind, item->content, &m->written, err);
 	if (r == 0)
 		r = expect(item, &m->written, err);
 	if (r == 0)

@@ -13,7 +13,7 @@
 #include "fs/work.h"
 
 /* item->number, kind, content, uid, mode, gid, mtime_s. EBADMSG, EKEYREJECTED, EKEYEXPIRED,
- * EFBIG with the reason. */
+ * EFBIG with the reason. item->size above PEM_FILE_MAX: more was to be written than there is. */
 int install_run(struct item *item, struct txn *txn, struct error *err);
 /* Notes why it was refused. */
 int install_refused(struct item *item, struct txn *txn, struct error *err);

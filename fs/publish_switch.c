@@ -10,26 +10,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define PLACEHOLDER ".next."
 
 struct line {
 	char text[600];
 };
-
-static void describe(const struct domain *d, const struct generation *g,
-		     struct line *line)
-{
-	char until[16] = "an unknown day";
-	struct tm tm;
-	time_t at = (time_t)g->info.not_after_s;
-	if (gmtime_r(&at, &tm))
-		strftime(until, sizeof(until), "%Y-%m-%d", &tm);
-	snprintf(line->text, sizeof(line->text),
-		 "generation %u of %s serves (%s, until %s)", g->gen, d->name.text,
-		 source_name(g->source), until);
-}
 
 /* One domain; `only` is the generation that may be switched to, 0: whichever is staged.
  */
@@ -50,7 +36,7 @@ static int switch_in(struct fs *fs, struct txn *txn, uint32_t number, uint32_t o
 		r = generation_get(txn, number, c.staged, &g, err);
 	if (r < 0)
 		return r;
-	describe(&d, &g, &line);
+	generation_describe(&g, d.name.text, line.text, sizeof(line.text));
 	d.changed_s = now_s;
 	r = current_switch(txn, number, serial, err);
 	if (r == 0)
@@ -79,7 +65,7 @@ static void log_served(struct fs *fs, uint32_t number)
 	db_read_end(txn);
 	if (r < 0)
 		return;
-	describe(&d, &g, &line);
+	generation_describe(&g, d.name.text, line.text, sizeof(line.text));
 	log_notice(fs->lg, d.name.text, "%s gen=%u", line.text, g.gen);
 }
 

@@ -397,10 +397,11 @@ int tree_entry(struct fs *fs, struct txn *txn, uint64_t id,
 	memset(entry, 0, sizeof(*entry));
 	entry->ino = id;
 	entry->attr_timeout = tree_attr_timeout(id);
-	entry->entry_timeout =
-	    node_of(id, &n) && (n.kind == NODE_TOKEN || n.kind == NODE_SCRATCH)
-		? 0
-		: FS_TIMEOUT;
+	entry->entry_timeout = FS_TIMEOUT;
+	if (!node_of(id, &n) || n.kind == NODE_TOKEN || n.kind == NODE_SCRATCH)
+		entry->entry_timeout = 0;
+	else if (n.kind == NODE_HISTORY_DIR) /* nobody is told when one is pruned */
+		entry->entry_timeout = FS_FOLDER_TIMEOUT;
 	return tree_attr(fs, txn, id, &entry->attr, err);
 }
 

@@ -384,6 +384,7 @@ static void do_batches(struct work *w, struct batch *b)
 	struct error err;
 	while (take_batch(w, b)) {
 		int r = db_update(w->fs->db, run_batch, b, &err);
+		engine_tell(w->engine); /* before whoever made the change is answered */
 		for (size_t i = 0; i < b->count; i++) {
 			if (r < 0) {
 				b->item[i]->result = r;

@@ -45,7 +45,7 @@ struct item {
 	    owner_gid; /* that the writer gave to its file; OWNER_KEEP: none */
 	int set;       /* FUSE_SET_ATTR_* */
 	int64_t mtime_s;
-	size_t size; /* of a READ that pages.h answers */
+	size_t size; /* of a READ that pages.h answers; of what was to be written */
 	off_t off;
 	/* results */
 	uint64_t serial_changed; /* of changed_mark(); 0: nothing to tell */

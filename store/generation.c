@@ -6,8 +6,10 @@
 #include "store/codec.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define RECORD     1
 #define FILE_PLACE (GENERATION_KEY + 1)
@@ -160,6 +162,19 @@ static bool header_decode(const struct db_value *header, struct generation *g)
 	dec_bytes(&d, g->names, sizeof(g->names));
 	return dec_done(&d) && g->source >= SOURCE_SELF_SIGNED &&
 	       g->source <= SOURCE_CUSTOM;
+}
+
+void generation_describe(const struct generation *g, const char *name, char *out,
+			 size_t room)
+{
+	char until[16] = "an unknown day";
+	time_t at = (time_t)g->info.not_after_s;
+	struct tm tm;
+
+	if (gmtime_r(&at, &tm))
+		strftime(until, sizeof(until), "%Y-%m-%d", &tm);
+	snprintf(out, room, "generation %u of %s serves (%s, until %s)",
+		 (unsigned int)g->gen, name, source_name(g->source), until);
 }
 
 int generation_get(struct txn *txn, uint32_t number, uint32_t gen, struct generation *g,

@@ -34,6 +34,10 @@ struct generation {
 	unsigned char names[DOMAIN_DIGEST]; /* domain_digest() when it was added */
 };
 
+/* "generation 8 of app.example.com serves (managed, until 2026-03-01)" */
+void generation_describe(const struct generation *g, const char *name, char *out,
+			 size_t room);
+
 int generation_get(struct txn *txn, uint32_t number, uint32_t gen, struct generation *g,
 		   struct error *err);
 /* The content of one of its files; the caller frees. */

@@ -94,8 +94,8 @@ static int find_leaf(struct bag *bag, EVP_PKEY *pkey, struct error *err)
 		    "certificate and the key that were made together");
 	return error_set(
 	    err, EKEYREJECTED,
-	    "there are only certificates of CAs in it: the server's own certificate "
-	    "is wanted (`openssl req -x509` makes one of a CA, unless it is given "
+	    "there are only certificates of CAs in it: write the server's own "
+	    "certificate (`openssl req -x509` makes one of a CA, unless it is given "
 	    "-addext "
 	    "basicConstraints=critical,CA:FALSE)");
 }
@@ -115,13 +115,18 @@ static int check_time(X509 *leaf, int64_t now_s, struct error *err)
 	int64_t until = x509_time_s(X509_get0_notAfter(leaf));
 	if (now_s > until) {
 		describe_time(until, when, sizeof(when));
-		return error_set(err, EKEYEXPIRED, "the certificate expired on %s", when);
+		return error_set(err, EKEYEXPIRED,
+				 "the certificate expired on %s: write the one that "
+				 "follows it",
+				 when);
 	}
 	if (now_s < from) {
 		describe_time(from, when, sizeof(when));
-		return error_set(
-		    err, EKEYREJECTED,
-		    "the certificate is not valid before %s: install it then", when);
+		return error_set(err, EKEYREJECTED,
+				 "the certificate is not valid before %s: install it "
+				 "then, or set this "
+				 "machine's clock",
+				 when);
 	}
 	return 0;
 }
@@ -174,14 +179,17 @@ static int check_names(X509 *leaf, const struct name *name, const struct name *a
 	list_sans(sans, got, sizeof(got));
 	text_clean(got);
 	if (!covers(sans, name))
-		r = error_set(err, EKEYREJECTED,
-			      "the certificate is for %s, this directory is %s", got,
-			      name->text);
+		r = error_set(
+		    err, EKEYREJECTED,
+		    "the certificate is for %s, this directory is %s: write one "
+		    "that is for it",
+		    got, name->text);
 	for (size_t i = 0; i < alias_count && r == 0; i++)
 		if (!covers(sans, &aliases[i]))
 			r = error_set(err, EKEYREJECTED,
 				      "the certificate is for %s and not for %s, which "
-				      "is an alias of %s",
+				      "is an alias of %s: have one issued for both, or "
+				      "take the alias away with rm",
 				      got, aliases[i].text, name->text);
 	GENERAL_NAMES_free(sans);
 	return r;
@@ -193,7 +201,9 @@ static int check_leaf(X509 *leaf, const struct name *name, const struct name *al
 	if (is_ca(leaf))
 		return error_set(
 		    err, EKEYREJECTED,
-		    "the certificate is a CA's: the server's own certificate is wanted");
+		    "the certificate is a CA's: write the server's own certificate "
+		    "(`openssl req -x509` makes one of a CA, unless it is given -addext "
+		    "basicConstraints=critical,CA:FALSE)");
 	int r = x509_check_strength(X509_get0_pubkey(leaf), err);
 	if (r == 0)
 		r = check_names(leaf, name, aliases, alias_count, err);
@@ -215,6 +225,23 @@ static bool issued_by(X509 *cert, X509 *issuer)
 	       X509_verify(cert, X509_get0_pubkey(issuer)) == 1;
 }
 
+/* The issuer of `at` among those that are not used yet; bag->count: none. A root's twin that
+ * another CA has signed goes before the root: whoever knows the one needs no other, and who
+ * does not know it needs the twin. */
+static size_t issuer_of(const struct bag *bag, size_t at)
+{
+	size_t found = bag->count;
+	for (size_t i = 0; i < bag->count; i++) {
+		if (bag->used[i] || !issued_by(bag->cert[at], bag->cert[i]))
+			continue;
+		if (!self_signed(bag->cert[i]))
+			return i;
+		if (found == bag->count)
+			found = i;
+	}
+	return found;
+}
+
 /* Follows issuers from the leaf; `order` gets their places. A self-signed root ends the
  * chain and is left out: a client has it or will not believe it. */
 static size_t follow(struct bag *bag, size_t *order, bool *complete)
@@ -222,18 +249,15 @@ static size_t follow(struct bag *bag, size_t *order, bool *complete)
 	size_t length = 0, at = bag->leaf;
 	bag->used[at] = true;
 	*complete = self_signed(bag->cert[at]);
-	for (bool found = true; found && !*complete;) {
-		found = false;
-		for (size_t i = 0; i < bag->count && !found; i++) {
-			if (bag->used[i] || !issued_by(bag->cert[at], bag->cert[i]))
-				continue;
-			found = bag->used[i] = true;
-			at = i;
-			if (self_signed(bag->cert[i]))
-				*complete = true;
-			else
-				order[length++] = i;
-		}
+	while (!*complete) {
+		at = issuer_of(bag, at);
+		if (at == bag->count)
+			break;
+		bag->used[at] = true;
+		if (self_signed(bag->cert[at]))
+			*complete = true;
+		else
+			order[length++] = at;
 	}
 	return length;
 }

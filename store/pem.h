@@ -34,11 +34,23 @@ enum pem_state { PEM_EMPTY, PEM_INCOMPLETE, PEM_WHOLE };
 /* How far a file has got, by its BEGIN and END lines alone. */
 enum pem_state pem_state(const void *data, size_t size);
 
+/* EFBIG above PEM_FILE_MAX, with what to do. */
+int pem_check_size(size_t size, struct error *err);
+
+/* Where a file was written: the commands in reasons write there ("-out DIR/privkey.pem"). */
+struct pem_place {
+	const char *dir;  /* "": it is left out */
+	const char *file; /* the name in it */
+};
+
 /* EBADMSG with what is wrong and the command that mends it: no PEM block at all (DER,
  * PKCS#12, PKCS#7: names the openssl command that converts), NUL bytes, a broken base64, a
  * certificate that does not parse, an encrypted key ("openssl pkey -in … -out …" takes the
  * passphrase off), two keys, a block without END, a certificate request, a public key.
  * EFBIG above the limits. `out` is cleared on failure. */
+int pem_parse_at(const struct pem_place *place, const void *data, size_t size,
+		 struct pem *out, struct error *err);
+/* The same for what nobody wrote into a folder. */
 int pem_parse(const void *data, size_t size, struct pem *out, struct error *err);
 void pem_clear(struct pem *p);
 

@@ -87,10 +87,8 @@ int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
 	struct secret *sealed = NULL, *record = NULL;
 	unsigned char key[WAITING_KEY];
 	struct enc e;
-	int rc = waiting_expire(txn, now_s, err);
+	int rc;
 
-	if (rc)
-		return rc;
 	waiting_key(key, number, kind);
 	rc = seal_encrypt(db_seal(txn), content, key, sizeof(key), &sealed, err);
 	if (rc)
@@ -130,42 +128,45 @@ int waiting_drop(struct txn *txn, uint32_t number, struct error *err)
 	return rc;
 }
 
-/* The first row that has waited too long, or that no one can read. -ENOENT at the end. */
-static int next_over(struct txn *txn, int64_t now_s, unsigned char *key,
-		     struct error *err)
+/* One row: gone when it has waited too long, or when no one can read it. */
+static int over_one(struct txn *txn, uint32_t number, enum file_kind kind, int64_t now_s,
+		    unsigned *dropped, int64_t *next_s, struct error *err)
 {
-	struct db_cursor *cursor = NULL;
-	struct db_value found, value;
+	unsigned char key[WAITING_KEY];
+	struct db_value v;
 	struct dec d;
-	int rc = db_cursor_open(txn, DB_WAITING, &cursor, err);
-
-	if (rc)
-		return rc;
-	rc = db_seek(cursor, key, WAITING_KEY, &found, &value);
-	while (rc == 0) {
-		dec_init(&d, value.data, value.size);
-		(void)dec_u8(&d);
-		if (found.size == WAITING_KEY && (is_over(dec_i64(&d), now_s) || d.bad))
-			break;
-		rc = db_next(cursor, &found, &value);
-	}
-	if (rc == 0)
-		memcpy(key, found.data, WAITING_KEY);
-	else if (rc != -ENOENT)
-		rc = error_set(err, -rc, "cannot read the table of waiting files");
-	db_cursor_close(cursor);
-	return rc;
-}
-
-int waiting_expire(struct txn *txn, int64_t now_s, struct error *err)
-{
-	unsigned char key[WAITING_KEY] = {0};
+	int64_t since_s;
 	int rc;
 
-	while ((rc = next_over(txn, now_s, key, err)) == 0) {
-		rc = db_del(txn, DB_WAITING, key, sizeof(key), err);
-		if (rc)
-			return rc;
+	waiting_key(key, number, kind);
+	rc = db_get(txn, DB_WAITING, key, sizeof(key), &v, err);
+	if (rc == -ENOENT) {
+		error_clear(err);
+		return 0;
 	}
-	return rc == -ENOENT ? 0 : rc;
+	if (rc)
+		return rc;
+	dec_init(&d, v.data, v.size);
+	(void)dec_u8(&d);
+	since_s = dec_i64(&d);
+	if (!d.bad && !is_over(since_s, now_s)) {
+		if (since_s + WAITING_S < *next_s)
+			*next_s = since_s + WAITING_S;
+		return 0;
+	}
+	*dropped |= 1u << kind;
+	return db_del(txn, DB_WAITING, key, sizeof(key), err);
+}
+
+int waiting_over(struct txn *txn, uint32_t number, int64_t now_s, unsigned *dropped,
+		 int64_t *next_s, struct error *err)
+{
+	int rc = 0;
+
+	*dropped = 0;
+	*next_s = INT64_MAX;
+	for (int i = 0; i < FILE_KINDS && rc == 0; i++)
+		rc =
+		    over_one(txn, number, (enum file_kind)i, now_s, dropped, next_s, err);
+	return rc;
 }

@@ -5,7 +5,7 @@
  * `cp fullchain.pem DIR/; cp privkey.pem DIR/` arrive as two files. The first is kept
  * here, in the store (what close() acknowledged is on disk), per domain and file; the
  * other half completes the install. Served to nobody; read back by its writer only.
- * Dropped after a day, or when the install succeeds. */
+ * Dropped when the install succeeds, and after a day, by the engine. */
 #ifndef CERTFS_STORE_WAITING_H
 #define CERTFS_STORE_WAITING_H
 
@@ -33,8 +33,9 @@ int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
 int waiting_drop_file(struct txn *txn, uint32_t number, enum file_kind kind,
 		      struct error *err);
 int waiting_drop(struct txn *txn, uint32_t number, struct error *err);
-/* Drops what has waited for longer than WAITING_S, of all domains; waiting_put() does so
- * too. */
-int waiting_expire(struct txn *txn, int64_t now_s, struct error *err);
+/* Drops what has waited for longer than WAITING_S: bit i of *dropped is enum file_kind i.
+ * *next_s is when the next one will have (INT64_MAX: nothing waits). */
+int waiting_over(struct txn *txn, uint32_t number, int64_t now_s, unsigned *dropped,
+		 int64_t *next_s, struct error *err);
 
 #endif

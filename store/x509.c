@@ -117,11 +117,13 @@ int x509_check_strength(EVP_PKEY *pkey, struct error *err)
 	bool ec = EVP_PKEY_is_a(pkey, "EC");
 	if (rsa && bits < 2048)
 		return error_set(err, EKEYREJECTED,
-				 "the key is too weak: %s, at least RSA 2048 is needed",
+				 "the key is too weak: %s, at least RSA 2048 is needed; "
+				 "make a new key and have the certificate issued for it",
 				 type);
 	if (ec && bits < 256)
 		return error_set(err, EKEYREJECTED,
-				 "the key is too weak: %s, at least P-256 is needed",
+				 "the key is too weak: %s, at least P-256 is needed; "
+				 "make a new key and have the certificate issued for it",
 				 type);
 	if (!rsa && !ec && !EVP_PKEY_is_a(pkey, "ED25519") &&
 	    !EVP_PKEY_is_a(pkey, "ED448"))

@@ -132,7 +132,7 @@ def test_a_custom_certificate_goes_before_a_managed_one(managed, pair):
     before = daemon.read(NAME, "cert.pem")
     write(daemon, "combined.pem", pair.combined)
     serves(daemon, pair)
-    os.unlink(daemon.path(NAME, "combined.pem"))
+    subprocess.run(["rm", daemon.path(NAME, "combined.pem")], check=True)
     daemon.wait_for_source(NAME, "managed")
     assert daemon.read(NAME, "cert.pem") == before
 
@@ -141,7 +141,7 @@ def test_rm_gives_the_name_back(plain, pair):
     plain.mkdir()
     write(plain, "combined.pem", pair.combined)
     serves(plain, pair)
-    os.unlink(plain.path(NAME, "combined.pem"))
+    subprocess.run(["rm", plain.path(NAME, "combined.pem")], check=True)
     plain.wait_for_source(NAME, FALLBACK)
     now = served(plain)
     assert now["cert.pem"] != pair.cert

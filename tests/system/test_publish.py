@@ -43,6 +43,15 @@ def rotate(certfs, authority):
     return pair
 
 
+def rotate_and_tell(certfs, authority):
+    """The same, until its watchers were told, which comes after the new one is served."""
+    told = f"renamed the names of {NAME}: done"
+    before = certfs.text().count(told)
+    pair = rotate(certfs, authority)
+    wait_for(lambda: certfs.text().count(told) > before, "watchers are told")
+    serves(certfs, pair)
+
+
 def serves(certfs, pair):
     wait_for(lambda: certfs.read(NAME, "cert.pem") == pair.cert, "the new one is served")
     assert certfs.read(NAME, "privkey.pem") == pair.key
@@ -70,27 +79,25 @@ def events_of_mv(folder, watched):
 def test_rotation_is_told_like_mv_of_each_file(plain, folder, authority, watched):
     plain.mkdir(NAME)
     expected = events_of_mv(folder, watched)
-    rotate(plain, authority)
     for _ in range(2):
-        serves(plain, rotate(plain, authority))
+        rotate_and_tell(plain, authority)
         with Watch(plain.path(NAME, watched).rstrip("/")) as watch:
-            pair = rotate(plain, authority)
+            rotate_and_tell(plain, authority)
             wait_for(lambda: len(watch.events) >= len(expected), f"{expected}")
-            serves(plain, pair)
         assert watch.events == expected
 
 
 def test_reader_that_is_told_finds_all_of_the_new_pair(plain, authority):
     plain.mkdir(NAME)
-    serves(plain, rotate(plain, authority))
+    rotate_and_tell(plain, authority)
 
     def look():
         return plain.read(NAME, "cert.pem"), plain.read(NAME, "privkey.pem")
     with Watch(plain.path(NAME), look) as watch:
         for _ in range(3):
-            pair = rotate(plain, authority)
             watch.events.clear()
             watch.found.clear()
+            pair = rotate(plain, authority)
             watch.wait_for("MOVED_TO", "cert.pem")
             wait_for(lambda: watch.found and watch.found[-1][0] == "cert.pem", "it looked")
             told = [found for name, found in watch.found if name in IN_TURN]
@@ -371,7 +378,7 @@ def test_worker_that_is_killed_while_it_publishes_tells_watchers_again(plain, au
     plain.mkdir(NAME)
     plain.expect("the fs worker was killed by signal 9 ")
     for round_ in range(6):
-        serves(plain, rotate(plain, authority))
+        rotate_and_tell(plain, authority)
         with Watch(plain.path(NAME)) as watch:
             pair = rotate(plain, authority)
             time.sleep(round_ / 500)

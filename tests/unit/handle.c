@@ -159,12 +159,16 @@ static void a_file_beyond_its_limit_is_refused_and_stays(void **state)
 
 	assert_non_null(whole);
 	assert_int_equal(handle_write(h, whole, PEM_FILE_MAX, 0), 0);
+	assert_false(h->too_large);
 	assert_int_equal(handle_write(h, "x", 1, PEM_FILE_MAX), -EFBIG);
 	assert_int_equal(handle_write(h, "x", 1, UINT64_MAX), -EFBIG);
 	assert_int_equal(handle_write(h, whole, PEM_FILE_MAX, 1), -EFBIG);
 	assert_int_equal(handle_resize(h, PEM_FILE_MAX + 1), -EFBIG);
 	assert_int_equal(handle_resize(h, UINT64_MAX), -EFBIG);
 	assert_int_equal(secret_size(h->content), PEM_FILE_MAX);
+	assert_true(h->too_large); /* what is there is not what was to be written */
+	assert_int_equal(handle_resize(h, 0), 0);
+	assert_false(h->too_large);
 	free(whole);
 }
 

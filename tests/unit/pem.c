@@ -284,6 +284,32 @@ static void binary_forms_name_their_converters(void **state)
 	sk_X509_pop_free(certs, X509_free);
 }
 
+static void commands_write_into_the_folder_that_was_written_to(void **state)
+{
+	struct made *m = *state;
+	static const struct {
+		const char *file, *certs;
+	} to[] = {{"cert.pem", "-out /m/a.example/cert.pem'"},
+		  {"chain.pem", "-out /m/a.example/chain.pem'"},
+		  {"privkey.pem", "-out /m/a.example/fullchain.pem'"},
+		  {"combined.pem", "-out /m/a.example/fullchain.pem'"}};
+	for (size_t i = 0; i < sizeof(to) / sizeof(*to); i++) {
+		const struct pem_place place = {.dir = "/m/a.example",
+						.file = to[i].file};
+		struct pem p;
+		struct error err = {0};
+		assert_int_equal(
+		    pem_parse_at(&place, m->pair.leaf.der, m->pair.leaf.size, &p, &err),
+		    -EBADMSG);
+		if (!strstr(err.text, to[i].certs))
+			fail_msg("'%s' lacks '%s'", err.text, to[i].certs);
+		assert_int_equal(pem_parse_at(&place, secret_data(m->pair.key),
+					      secret_size(m->pair.key), &p, &err),
+				 -EBADMSG);
+		assert_non_null(strstr(err.text, "-out /m/a.example/privkey.pem'"));
+	}
+}
+
 static void other_blocks_are_told_by_what_they_are(void **state)
 {
 	(void)state;
@@ -390,6 +416,7 @@ int main(void)
 	    cmocka_unit_test(trust_data_are_left_out),
 	    cmocka_unit_test(key_with_a_passphrase_names_the_command),
 	    cmocka_unit_test(binary_forms_name_their_converters),
+	    cmocka_unit_test(commands_write_into_the_folder_that_was_written_to),
 	    cmocka_unit_test(other_blocks_are_told_by_what_they_are),
 	    cmocka_unit_test(broken_files_are_refused),
 	    cmocka_unit_test(limits_are_kept),

@@ -59,21 +59,31 @@ static void what_waits_too_long_counts_as_absent(void **state)
 	db_read_end(txn);
 }
 
-static int expire(struct txn *txn, void *arg, struct error *err)
+static int be_over(struct txn *txn, void *arg, struct error *err)
 {
+	unsigned dropped;
+	int64_t next_s;
+
 	assert_ok(put_both(txn, arg, err), err);
-	assert_ok(waiting_expire(txn, 1000 + WAITING_S - 1, err), err);
+	assert_ok(waiting_over(txn, 3, 1000 + WAITING_S - 1, &dropped, &next_s, err),
+		  err);
+	assert_int_equal(dropped, 0);
+	assert_int_equal(next_s, 1000 + WAITING_S);
 	assert_int_equal(db_entries(txn, DB_WAITING), 3);
-	assert_ok(waiting_expire(txn, 1000 + WAITING_S, err), err);
+	assert_ok(waiting_over(txn, 3, 1000 + WAITING_S, &dropped, &next_s, err), err);
+	assert_int_equal(dropped, 1u << FILE_CERT);
+	assert_int_equal(next_s, 2000 + WAITING_S);
 	assert_int_equal(db_entries(txn, DB_WAITING), 2);
-	assert_ok(waiting_expire(txn, 2000 + WAITING_S, err), err);
-	assert_int_equal(db_entries(txn, DB_WAITING), 0);
+	assert_ok(waiting_over(txn, 3, 2000 + WAITING_S, &dropped, &next_s, err), err);
+	assert_int_equal(dropped, 1u << FILE_PRIVKEY);
+	assert_true(next_s == INT64_MAX);
+	assert_int_equal(db_entries(txn, DB_WAITING), 1);
 	return 0;
 }
 
 static void what_waits_too_long_leaves_the_store(void **state)
 {
-	in_update(*state, expire, NULL);
+	in_update(*state, be_over, NULL);
 }
 
 static int drop(struct txn *txn, void *arg, struct error *err)

@@ -203,6 +203,30 @@ static void missing_intermediate_is_a_warning(void **state)
 	pair_clear(&pair);
 }
 
+/* Whoever trusts only the other root needs the twin, wherever it stands. */
+static void twin_of_the_root_goes_before_the_root(void **state)
+{
+	struct world *w = *state;
+	struct pem_cert twin =
+	    sign(&(struct wanted){"Root", "Stranger", NULL, true, 0, 0}, w->root_key,
+		 w->other_key);
+	const struct pem_cert orders[][5] = {
+	    {w->leaf, w->low, w->middle, w->root, twin},
+	    {twin, w->root, w->middle, w->low, w->leaf},
+	};
+	for (size_t i = 0; i < 2; i++) {
+		struct pair pair;
+		struct error err = {0};
+		assert_int_equal(
+		    x509_pair(orders[i], 5, w->key, &w->app, NULL, 0, NOW, &pair, &err),
+		    0);
+		assert_int_equal(pair.chain_size, 3);
+		is(&pair.chain[2], &twin);
+		pair_clear(&pair);
+	}
+	free(twin.der);
+}
+
 static void stranger_in_the_chain_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -505,6 +529,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(chain_is_put_in_order_whatever_order_it_came_in),
 	    cmocka_unit_test(missing_intermediate_is_a_warning),
+	    cmocka_unit_test(twin_of_the_root_goes_before_the_root),
 	    cmocka_unit_test(stranger_in_the_chain_is_refused),
 	    cmocka_unit_test(ca_and_server_of_one_subject_are_told_apart),
 	    cmocka_unit_test(key_of_another_certificate_is_refused),
