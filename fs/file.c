@@ -6,6 +6,7 @@
 #include "fs/held.h"
 #include "fs/install.h"
 #include "fs/pages.h"
+#include "fs/policy_file.h"
 #include "fs/tree.h"
 #include "fs/work.h"
 #include "store/generation.h"
@@ -24,12 +25,17 @@ static bool wants_write(const struct fuse_file_info *fi)
 /* A reader of a certificate in its renewal time starts the renewal; it is not delayed. */
 static void note_read(struct fs *fs, struct txn *txn, const struct node *n)
 {
+	int64_t now_s = clock_now_s(fs->clk);
 	struct generation g;
+	struct domain d;
 	struct error err;
+	/* Whatever the policy says, it is not renewed before that: most reads end here. */
 	if (n->index != FILE_PRIVKEY &&
 	    generation_get(txn, n->number, n->gen, &g, &err) == 0 &&
 	    g.source == SOURCE_MANAGED &&
-	    engine_renew_at_s(fs->cfg, &g) <= clock_now_s(fs->clk))
+	    engine_renew_at_s(CONFIG_BEFORE_MAX, &g) <= now_s &&
+	    domain_get(txn, n->number, &d, &err) == 0 &&
+	    engine_renew_at_s(policy_before_days(&d.policy, fs->cfg), &g) <= now_s)
 		work_read(fs, n->number);
 }
 
@@ -114,21 +120,23 @@ static int open_for_write(fuse_req_t req, struct txn *txn, const struct node *n,
 	struct fs *fs = fs_of(req);
 	struct secret *content = NULL;
 	int r = 0;
-	if (!(fi->flags & O_TRUNC))
-		r = generation_read(txn, n->number, n->gen, (enum file_kind)n->index,
-				    &content, err);
+	enum file_kind kind =
+	    n->kind == NODE_POLICY ? FILE_KINDS : (enum file_kind)n->index;
+	if (!(fi->flags & O_TRUNC) && kind == FILE_KINDS)
+		r = tree_page(fs, txn, n, &content, err);
+	else if (!(fi->flags & O_TRUNC))
+		r = generation_read(txn, n->number, n->gen, kind, &content, err);
 	if (r < 0)
 		return r;
 	struct handle *h = handle_open(fs->handles, content);
 	if (!h)
 		return error_set(err, ENFILE, "%d files are open for writing",
 				 HANDLES_MAX);
-	gone_forget(&fs->gone, fuse_req_ctx(req)->pid, n->number,
-		    (enum file_kind)n->index);
+	gone_forget(&fs->gone, fuse_req_ctx(req)->pid, n->number, kind);
 	h->writing = true;
 	h->emptied = fi->flags & O_TRUNC;
 	h->number = n->number;
-	h->kind = (enum file_kind)n->index;
+	h->kind = kind;
 	h->opener = fuse_req_ctx(req)->pid;
 	h->uid = fuse_req_ctx(req)->uid;
 	fi->fh = h->fh;
@@ -176,11 +184,12 @@ static int open_node(fuse_req_t req, struct txn *txn, const struct node *n,
 			return error_set(err, EIO, "the scratch file is gone");
 		return 0;
 	}
-	if (write && n->kind != NODE_FILE)
+	if (write && n->kind != NODE_FILE && n->kind != NODE_POLICY)
 		return error_set(err, EACCES, "this file is read-only");
+	if (write)
+		return open_for_write(req, txn, n, fi, err);
 	if (n->kind == NODE_FILE)
-		return write ? open_for_write(req, txn, n, fi, err)
-			     : open_served(req, txn, n, fi, err);
+		return open_served(req, txn, n, fi, err);
 	if (tree_is_page(n))
 		return open_page(req, txn, n, fi, err);
 	if (n->kind == NODE_TOKEN)
@@ -370,7 +379,7 @@ void file_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, o
 	} else {
 		struct handle *h = handle_find(fs->handles, fi->fh);
 		/* What is only opened (touch) replaces nothing. */
-		if (h && h->writing && !h->dirty && size > 0)
+		if (h && h->writing && h->kind != FILE_KINDS && !h->dirty && size > 0)
 			keep_custom(fs, h->number);
 		if (h && (fi->flags & O_APPEND) && h->content && !fs->replaying)
 			off = (off_t)secret_size(h->content);
@@ -404,6 +413,7 @@ static void submit_install(struct fs *fs, fuse_req_t req, struct handle *h)
 		return;
 	}
 	h->dirty = false;
+	gone_note(&fs->wrote, fuse_req_ctx(req)->pid, h->number, h->kind, fs_now_ms());
 	work_submit(item);
 }
 
@@ -460,6 +470,10 @@ void file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		}
 		return;
 	}
+	if (h->writing && h->kind == FILE_KINDS) {
+		policy_file_flush(req, h);
+		return;
+	}
 	if (!h->writing || !h->dirty || !h->content || blank(h->content)) {
 		fuse_reply_err(req, 0);
 		return;
@@ -478,8 +492,11 @@ void file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct handle *h = fi->fh ? handle_find(fs->handles, fi->fh) : NULL;
 	(void)ino;
 	bool half = h && h->writing && h->dirty && h->content && !blank(h->content);
-	if (half || (h && h->writing && h->emptied))
+	bool policy = h && h->writing && h->kind == FILE_KINDS;
+	if (half || (h && h->writing && h->emptied && !policy))
 		submit_unfinished(fs, h);
+	else if (policy)
+		policy_file_release(fs, h);
 	handle_close(fs->handles, fi->fh);
 	fuse_reply_err(req, 0);
 }

@@ -24,7 +24,7 @@
 struct handle {
 	uint64_t fh;
 	uint32_t number;        /* the domain */
-	enum file_kind kind;    /* of a write handle */
+	enum file_kind kind;    /* of a write handle; FILE_KINDS: policy */
 	bool writing;           /* else a page */
 	bool dirty;             /* written since the last FLUSH that took effect */
 	bool emptied;           /* opened with O_TRUNC, nothing was written yet */

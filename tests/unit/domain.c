@@ -3,6 +3,7 @@
 #include "tests/unit/temp_store.h"
 
 #include "store/codec.h"
+#include "store/domain.h"
 #include "store/generation.h"
 
 #include <errno.h>
