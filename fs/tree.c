@@ -448,6 +448,14 @@ static uint32_t promised(fuse_req_t req, struct txn *txn, fuse_ino_t parent,
 	return gen == c.served ? 0 : gen;
 }
 
+bool tree_hides(fuse_req_t req, const struct node *n)
+{
+	struct scratch_info info;
+	return n->kind == NODE_SCRATCH &&
+	       scratch_info(fs_of(req)->scratch, n->gen, &info) &&
+	       !scratch_visible(&info, fuse_req_ctx(req)->uid);
+}
+
 void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
@@ -460,7 +468,7 @@ void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fs_refuse(req, &err);
 		return;
 	}
-	struct node dir = {.kind = NODE_KINDS};
+	struct node dir = {.kind = NODE_KINDS}, found;
 	uint32_t gen = promised(req, txn, parent, name);
 	if (node_of(parent, &dir) && dir.kind == NODE_DIR && dir.number != 0 &&
 	    (file_kind_of(name) != FILE_KINDS || tree_is_policy(name)) &&
@@ -470,6 +478,8 @@ void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	else if (!publish_finds(fs, fuse_req_ctx(req)->pid, &dir, txn, name, &id, &r,
 				&err))
 		r = tree_find(fs, txn, parent, name, gen, &id, &err);
+	if (r == 0 && node_of(id, &found) && tree_hides(req, &found))
+		r = not_found(&err, name);
 	if (r == 0)
 		r = tree_entry(fs, txn, id, &entry, &err);
 	if (gen) /* for this reader alone: nobody's stat may go on showing it */
