@@ -565,7 +565,8 @@ void change_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 	enum file_kind kind = policy ? FILE_KINDS : (enum file_kind)n.index;
 	if (!h && file)
 		h = handle_of(fs->handles, n.number, kind, fuse_req_ctx(req)->pid);
-	if (n.kind == NODE_SCRATCH) {
+	bool lost = fi && fi->fh && !handle_is_ours(fs->handles, fi->fh);
+	if (n.kind == NODE_SCRATCH && !lost) {
 		set_scratch(req, ino, n.gen, attr, set);
 		return;
 	}
@@ -573,7 +574,7 @@ void change_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 		set_handle(req, ino, h, attr, set, fi);
 		return;
 	}
-	if (!h && file && is_open_truncation(attr, set, fi)) {
+	if (lost || (!h && file && is_open_truncation(attr, set, fi))) {
 		fuse_reply_err(req, EIO); /* its handle died with a worker */
 		return;
 	}
