@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
-/* domain: the rows that mkdir, rmdir, ln -s, chmod and chown make.
+/* domain: the rows that mkdir, rmdir, ln -s, chmod, chown and a write of policy make.
  *
  * A domain has a number, given once and never again, that node ids and all other tables
  * use. rmdir marks the row as not installed and keeps everything below it, so that the

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,6 @@ from tracing import calls, killed_at, stopped_after
 from waiting import LIMIT_S, wait_for
 
 NAME = "app.example.com"
-HELPERS = os.environ["CERTFS_HELPERS"]
 
 
 class Story:
@@ -171,6 +171,28 @@ def test_worker_killed_after_each_call_of_a_writer_leaves_a_whole_pair(story, fo
     story.prepare()
     subprocess.run(command(), check=True, timeout=LIMIT_S)
     story.judge(0, "after all")
+
+
+def test_worker_killed_after_each_call_leaves_one_policy_or_the_other(story, folder):
+    new, keep = os.path.join(folder, "new.policy"), 2
+    target = story.certfs.path(NAME, "policy")
+
+    def prepare():
+        with open(new, "w", encoding="utf-8") as file:
+            file.write(f"keep = {keep}\nbefore = {keep}\n")
+
+    def found():
+        text = story.certfs.read(NAME, "policy").decode()
+        return [int(n) for n in re.findall(r"^(?:keep|before) = (\d+)$", text, re.MULTILINE)]
+    prepare()
+    steps = calls(["cp", new, target], folder, "new.policy", story.certfs.mountpoint)
+    assert found() == [keep, keep]
+    for call in steps:
+        old, keep = found(), keep + 1
+        prepare()
+        status, _ = stopped_after(["cp", new, target], folder, call,
+                                  lambda: story.certfs.kill_worker("fs"))
+        assert found() == [keep, keep] or (status != 0 and found() == old), call
 
 
 def fails(function, *args):
