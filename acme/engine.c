@@ -488,6 +488,10 @@ static int renew_allowed_in(struct engine *e, struct txn *txn, const struct doma
 				 "no CA is configured ([acme] directory): nothing is "
 				 "ordered for %s",
 				 d->name.text);
+	if (!policy_managed(&d->policy))
+		return error_set(err, EPERM,
+				 "%s can't be renewed: its policy says managed = no",
+				 d->name.text);
 	if (!engine_orderable(e, &d->name, &why))
 		return error_set(err, EPERM, "%s can't be renewed: %s", d->name.text,
 				 why);
@@ -545,13 +549,13 @@ static int read_matters(struct engine *e, struct txn *txn, uint32_t number, int6
 
 	*ordered = *due = false;
 	if (rc || !d.installed || d.target != 0 || d.next_try_s > now_s ||
-	    !engine_orderable(e, &d.name, &why))
+	    !policy_managed(&d.policy) || !engine_orderable(e, &d.name, &why))
 		return rc;
 	rc = current_get(txn, number, &c, err);
 	if (rc || c.newest[SOURCE_MANAGED] == 0 || c.served != c.newest[SOURCE_MANAGED])
 		return rc;
 	rc = generation_get(txn, number, c.served, &g, err);
-	if (rc || engine_renew_at_s(e->cfg, &g) > now_s)
+	if (rc || engine_renew_at_s(policy_before_days(&d.policy, e->cfg), &g) > now_s)
 		return rc;
 	rc = due_get(txn, number, &at_s, err);
 	if (rc || at_s <= now_s)

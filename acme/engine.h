@@ -5,8 +5,8 @@
  * Sleeps until the head of DB_DUE, and hears the net worker over the link. For a domain that
  * is due it decides what to do from the domain's state alone: choose anew what is served
  * (an expiry), renew the fallback, go on with an order, begin one, or nothing. An order is
- * begun when the name is installed, a public or configured CA may certify it, no custom
- * certificate is in force, and the managed one is absent, within its renewal time (30 days
+ * begun when the name is installed, a public or configured CA may certify it, its policy
+ * (store/policy.h) leaves it managed, no custom certificate is in force, and the managed one is absent, within its renewal time (30 days
  * or a third of its lifetime before its end, half where the lifetime is below 10 days), or
  * does not cover the aliases. At most `orders-at-once` run; the others wait in the queue.
  *
@@ -58,12 +58,13 @@ int engine_next_ms(const struct engine *e);
 /* Does all that is due and hears all that was said; `revents` of the link. */
 void engine_run(struct engine *e, short revents);
 
-/* Renewal time of a generation by the rules above; one that was installed late in its life
- * is first left in peace for a third of what remained. */
-int64_t engine_renew_at_s(const struct config *cfg, const struct generation *g);
+/* Renewal time of a generation by the rules above, `before_days` (policy_before_days()) instead
+ * of 30; one that was installed late in its life is first left in peace for a third of what
+ * remained. */
+int64_t engine_renew_at_s(uint32_t before_days, const struct generation *g);
 
-/* In the transaction that did it: something about `number` changed (an alias added or
- * removed, a custom certificate about to go): plan it anew, due now. */
+/* In the transaction that did it: something about `number` changed (its policy, an alias added
+ * or removed, a custom certificate about to go): plan it anew, due now. */
 int engine_touch_in(struct txn *txn, uint32_t number, int64_t now_s, struct error *err);
 
 /* As engine_touch_in() for a change of what `d` serves, or of whether it is installed. Where

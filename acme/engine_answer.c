@@ -310,7 +310,8 @@ static int issued_in(struct txn *txn, void *arg, struct error *err)
 	rc = domain_get(txn, i->number, &d, err);
 	if (rc == 0)
 		rc = generation_add(txn, i->number, i->pair, SOURCE_MANAGED, &nothing,
-				    origin, i->now_s, i->e->cfg->keep, &gen, err);
+				    origin, i->now_s, policy_keep(&d.policy, i->e->cfg),
+				    &gen, err);
 	if (rc == 0)
 		rc = order_del(txn, i->number, err);
 	if (rc == 0)

@@ -31,10 +31,10 @@ void engine_time_text(int64_t at_s, char *out)
 		snprintf(out, 24, "an unknown time");
 }
 
-int64_t engine_renew_at_s(const struct config *cfg, const struct generation *g)
+int64_t engine_renew_at_s(uint32_t before_days, const struct generation *g)
 {
 	int64_t lifetime = g->info.not_after_s - g->info.not_before_s;
-	int64_t before = (int64_t)cfg->before_days * DAY_S;
+	int64_t before = (int64_t)before_days * DAY_S;
 	int64_t at, settled, left;
 
 	if (lifetime < RENEW_SHORT_S)
@@ -218,7 +218,7 @@ int engine_begin_in(struct engine *e, struct txn *txn, const struct domain *d,
 		return error_set(err, EINVAL, "[acme] directory is too long");
 	memcpy(o.directory, e->cfg->directory, strlen(e->cfg->directory) + 1);
 	snprintf(o.names, sizeof(o.names), "%s", names);
-	rc = x509_key_new(e->cfg->key_type, &o.key, err);
+	rc = x509_key_new(policy_key_type(&d->policy, e->cfg), &o.key, err);
 	if (rc == 0)
 		rc = order_put(txn, &o, err);
 	if (rc == 0)
@@ -296,7 +296,9 @@ static int order_in(struct engine *e, struct txn *txn, struct domain *d, int64_t
 			if (rc)
 				return rc;
 			if (covers)
-				renew_at_s = engine_renew_at_s(e->cfg, &choice->managed);
+				renew_at_s = engine_renew_at_s(
+				    policy_before_days(&d->policy, e->cfg),
+				    &choice->managed);
 		}
 		if (renew_at_s > now_s) {
 			sooner(&choice->look_at_s, renew_at_s, now_s);
@@ -334,7 +336,7 @@ static bool order_blocked(const struct engine *e, const struct domain *d,
 			  const struct choice *choice, const char **why)
 {
 	*why = NULL;
-	if (choice->custom || !engine_orders(e))
+	if (choice->custom || !engine_orders(e) || !policy_managed(&d->policy))
 		return true;
 	if (!engine_orderable(e, &d->name, why)) {
 		/* Those kinds are never ordered, which is no fault of the moment. */
@@ -406,6 +408,7 @@ static int directory_in(struct engine *e, struct txn *txn, struct domain *d,
 			int64_t now_s, struct decision *out, struct error *err)
 {
 	struct choice choice = {.custom = false};
+	uint32_t keep = policy_keep(&d->policy, e->cfg);
 	int64_t until_s = INT64_MAX, prune_s, waits_s;
 	bool changed = false;
 	const char *why;
@@ -417,15 +420,15 @@ static int directory_in(struct engine *e, struct txn *txn, struct domain *d,
 		rc = waiting_in(txn, d, now_s, &waits_s, out, err);
 	if (rc)
 		return rc;
-	rc = generation_fallback(txn, d->number, now_s, e->cfg->keep, SERVE_STAGED,
-				 &changed, &until_s, err);
+	rc = generation_fallback(txn, d->number, now_s, keep, SERVE_STAGED, &changed,
+				 &until_s, err);
 	out->staged = changed;
 	if (rc == 0 && changed)
 		rc = engine_touch_below_in(e, txn, d, now_s, err);
 	if (rc == 0)
 		rc = choice_in(txn, d->number, &choice, err);
 	if (rc == 0)
-		rc = generation_prune(txn, d->number, now_s, e->cfg->keep, &prune_s, err);
+		rc = generation_prune(txn, d->number, now_s, keep, &prune_s, err);
 	if (rc)
 		return rc;
 	if (waits_s != INT64_MAX)

@@ -174,9 +174,11 @@ static bool waiting_next(struct engine *e, uint32_t *number)
 	return e->walking && waiting_next(e, number);
 }
 
-static void work_fill(struct engine *e, const struct order *o, struct wire_job *w)
+static void work_fill(struct engine *e, const struct order *o,
+		      const struct policy *policy, struct wire_job *w)
 {
 	const struct config *cfg = e->cfg;
+	const char *chain = policy_preferred_chain(policy, cfg);
 
 	snprintf(w->directory, sizeof(w->directory), "%s", o->directory);
 	snprintf(w->kid, sizeof(w->kid), "%s", e->account.kid);
@@ -185,9 +187,8 @@ static void work_fill(struct engine *e, const struct order *o, struct wire_job *
 	if (e->eab_key && cfg->eab_kid)
 		snprintf(w->eab_kid, sizeof(w->eab_kid), "%s", cfg->eab_kid);
 	snprintf(w->names, sizeof(w->names), "%s", o->names);
-	if (cfg->preferred_chain)
-		snprintf(w->preferred_chain, sizeof(w->preferred_chain), "%s",
-			 cfg->preferred_chain);
+	if (chain)
+		snprintf(w->preferred_chain, sizeof(w->preferred_chain), "%s", chain);
 	w->state = o->state;
 	snprintf(w->order_url, sizeof(w->order_url), "%s", o->order_url);
 	snprintf(w->finalize_url, sizeof(w->finalize_url), "%s", o->finalize_url);
@@ -196,7 +197,8 @@ static void work_fill(struct engine *e, const struct order *o, struct wire_job *
 	w->agree_terms = cfg->agree_terms;
 }
 
-static int job_send(struct engine *e, const struct order *o, struct error *err)
+static int job_send(struct engine *e, const struct order *o, const struct policy *policy,
+		    struct error *err)
 {
 	struct engine_names names;
 	struct wire_message *m;
@@ -212,7 +214,7 @@ static int job_send(struct engine *e, const struct order *o, struct error *err)
 		e->last_id = 1;
 	e->job[e->jobs++] = (struct engine_job){.id = e->last_id, .number = o->number};
 	m = engine_message(e, WIRE_JOB, e->last_id);
-	work_fill(e, o, &m->work);
+	work_fill(e, o, policy, &m->work);
 	m->work.csr = csr;
 	m->work.csr_size = csr_size;
 	engine_send(e);
@@ -223,8 +225,8 @@ static int job_send(struct engine *e, const struct order *o, struct error *err)
 }
 
 /* What keeps a stored order from running is found out anew at each start of it. */
-static int startable(struct engine *e, uint32_t number, struct order *o, bool *start,
-		     struct error *err)
+static int startable(struct engine *e, uint32_t number, struct order *o,
+		     struct policy *policy, bool *start, struct error *err)
 {
 	struct txn *txn = NULL;
 	struct domain d;
@@ -242,17 +244,20 @@ static int startable(struct engine *e, uint32_t number, struct order *o, bool *s
 		error_clear(err);
 		return 0;
 	}
-	if (rc == 0)
-		*start = d.installed && !engine_eab_missing(e) &&
-			 d.next_try_s <= clock_now_s(e->clk) &&
-			 strcmp(o->directory, e->cfg->directory) == 0;
-	return rc;
+	if (rc)
+		return rc;
+	*policy = d.policy;
+	*start = d.installed && !engine_eab_missing(e) &&
+		 d.next_try_s <= clock_now_s(e->clk) &&
+		 strcmp(o->directory, e->cfg->directory) == 0;
+	return 0;
 }
 
 static void job_start(struct engine *e, uint32_t number)
 {
 	struct error err = {.code = 0};
 	struct order o = {.key = NULL};
+	struct policy policy;
 	bool start;
 	int rc;
 
@@ -264,9 +269,9 @@ static void job_start(struct engine *e, uint32_t number)
 		engine_pause(e, &err);
 		return;
 	}
-	rc = startable(e, number, &o, &start, &err);
+	rc = startable(e, number, &o, &policy, &start, &err);
 	if (rc == 0 && start)
-		rc = job_send(e, &o, &err);
+		rc = job_send(e, &o, &policy, &err);
 	order_clear(&o);
 	if (rc == 0)
 		return;

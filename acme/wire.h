@@ -23,6 +23,7 @@
 
 #include "store/error.h"
 #include "store/order.h"
+#include "store/policy.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -74,7 +75,7 @@ struct wire_job {
 	char contact[1024]; /* "mailto:a@b,mailto:c@d" or "" */
 	char eab_kid[256];  /* "" : none */
 	char names[4096];   /* space separated identifiers */
-	char preferred_chain[256];
+	char preferred_chain[POLICY_CHAIN_MAX];
 	enum order_state state; /* where to go on */
 	char order_url[URL_MAX], finalize_url[URL_MAX], certificate_url[URL_MAX];
 	const unsigned char *csr; /* DER */

@@ -5,6 +5,8 @@
 #include "acme/engine.h"
 #include "fs/further.h"
 #include "fs/install.h"
+#include "fs/permission.h"
+#include "fs/policy_file.h"
 #include "fs/publish.h"
 #include "fs/tree.h"
 #include "store/changed.h"
@@ -80,8 +82,9 @@ static int do_mkdir(struct item *item, struct txn *txn, struct error *err)
 				   item->gid ? item->gid : OWNER_KEEP, now_s, &d, &back,
 				   err);
 	if (r == 0)
-		r = generation_fallback(txn, d.number, now_s, item->fs->cfg->keep,
-					SERVE_NOW, &changed, &until_s, err);
+		r = generation_fallback(txn, d.number, now_s,
+					policy_keep(&d.policy, item->fs->cfg), SERVE_NOW,
+					&changed, &until_s, err);
 	if (r == 0)
 		r = item_event(item, txn, EVENT_INSTALLED, &d, err, "%s was installed%s",
 			       name.text,
@@ -260,6 +263,9 @@ void change_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		       "custom certificate away");
 		return;
 	}
+	if (number != 0 && tree_is_policy(name))
+		gone_note(&fs->gone, fuse_req_ctx(req)->pid, number, FILE_KINDS,
+			  fs_now_ms());
 	if (number != 0 && file_kind_of(name) == FILE_KINDS) {
 		fuse_reply_err(req, 0); /* status, policy: they are always there */
 		return;
@@ -287,7 +293,8 @@ static int do_symlink(struct item *item, struct txn *txn, struct error *err)
 	if (r == 0)
 		r = domain_alias(txn, &name, item->target, now_s, &d, err);
 	if (r == 0)
-		r = generation_fallback(txn, item->target, now_s, item->fs->cfg->keep,
+		r = generation_fallback(txn, item->target, now_s,
+					policy_keep(&target.policy, item->fs->cfg),
 					SERVE_NOW, &changed, &until_s, err);
 	if (r == 0)
 		r = item_event(item, txn, EVENT_INSTALLED, &target, err,
@@ -344,6 +351,14 @@ static void reply_renamed(struct item *item)
 	fuse_reply_err(item->req, 0);
 }
 
+/* A scratch file of such a name would never be found. */
+static bool file_is_certfs(const char *name)
+{
+	return strcmp(name, page_name[PAGE_STATUS]) == 0 ||
+	       strcmp(name, page_name[PAGE_STATUS_JSON]) == 0 ||
+	       strcmp(name, ".history") == 0;
+}
+
 static void rename_scratch(fuse_req_t req, uint32_t number, const char *from,
 			   const char *to)
 {
@@ -356,12 +371,16 @@ static void rename_scratch(fuse_req_t req, uint32_t number, const char *from,
 			refuse(req, EPERM, from, "served files can't be moved: cp them");
 			return;
 		}
-	} else if (kind == FILE_KINDS) {
+	} else if (kind == FILE_KINDS && file_is_certfs(to)) {
+		refuse(req, EPERM, to, "this file is written by certfs");
+		return;
+	} else if (kind == FILE_KINDS && !tree_is_policy(to)) {
 		int r = scratch_rename(fs->scratch, number, from, to);
 		fuse_reply_err(req, -r);
 		return;
 	}
-	struct item *item = named_item(req, to, install_run);
+	bool policy = tree_is_policy(to);
+	struct item *item = named_item(req, to, policy ? policy_file_run : install_run);
 	if (!item)
 		return;
 	item->failed = install_refused;
@@ -371,6 +390,7 @@ static void rename_scratch(fuse_req_t req, uint32_t number, const char *from,
 	item->kind = kind == FILE_KINDS ? FILE_CERT : kind;
 	item->serial = info.serial;
 	item->told_of = 1u << item->kind; /* by this rename itself */
+	gone_note(&fs->wrote, fuse_req_ctx(req)->pid, number, item->kind, fs_now_ms());
 	item->content = scratch_content(fs->scratch, info.serial);
 	item->lost = !item->content;
 	item->mode = info.mode_set ? info.mode : OWNER_KEEP;
@@ -407,22 +427,39 @@ static void apply_owner(struct owner *o, const struct item *item, uint32_t mode)
 		o->gid = item->gid;
 }
 
+static int set_page(struct item *item, struct txn *txn, struct domain *d,
+		    enum page_kind kind, struct error *err)
+{
+	apply_owner(&d->page[kind], item, page_mode(item->mode));
+	if (kind == PAGE_POLICY && item->set & FUSE_SET_ATTR_MTIME)
+		d->policy.written_s = item->mtime_s;
+	return domain_put(txn, d, err);
+}
+
 static int do_setattr(struct item *item, struct txn *txn, struct error *err)
 {
 	struct domain d;
 	struct current c;
 	struct node n;
+	enum page_kind page;
 	if (!node_of(item->node, &n))
 		return error_set(err, ESTALE, "node is unknown");
 	int r = domain_get(txn, n.number, &d, err);
-	if (r == 0 && n.kind == NODE_DIR) {
+	if (r == 0)
+		memcpy(item->domain, d.name.text, sizeof(item->domain));
+	if (r == 0 && item->set & FUSE_SET_ATTR_MODE)
+		r = permission_check(&n, item->mode, item->wrote, &d, err);
+	if (r < 0)
+		return r;
+	if (tree_page_kind(&n, &page))
+		return set_page(item, txn, &d, page, err);
+	if (n.kind == NODE_DIR) {
 		apply_owner(&d.dir, item, item->mode & 07777);
 		item->changed = d.number;
 		r = changed_mark(txn, d.number, 0, &item->serial_changed, err);
 		return r ? r : domain_put(txn, &d, err);
 	}
-	if (r == 0)
-		r = current_get(txn, n.number, &c, err);
+	r = current_get(txn, n.number, &c, err);
 	if (r < 0)
 		return r;
 	apply_owner(&d.file[n.index], item,
@@ -564,10 +601,12 @@ void change_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 	}
 	/* futimens(2) and fchmod(2) come without a handle (fs/fuse/dir.c: only a truncate
 	 * names it): they are meant for what this process is writing. */
-	if (!h && n.kind == NODE_FILE)
-		h = handle_of(fs->handles, n.number, (enum file_kind)n.index,
-			      fuse_req_ctx(req)->pid);
-	if (n.kind == NODE_SCRATCH) {
+	bool policy = n.kind == NODE_POLICY, file = policy || n.kind == NODE_FILE;
+	enum file_kind kind = policy ? FILE_KINDS : (enum file_kind)n.index;
+	if (!h && file)
+		h = handle_of(fs->handles, n.number, kind, fuse_req_ctx(req)->pid);
+	bool lost = fi && fi->fh && !handle_is_ours(fs->handles, fi->fh);
+	if (n.kind == NODE_SCRATCH && !lost) {
 		set_scratch(req, ino, n.gen, attr, set);
 		return;
 	}
@@ -575,15 +614,14 @@ void change_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 		set_handle(req, ino, h, attr, set, fi);
 		return;
 	}
-	if (!h && n.kind == NODE_FILE && is_open_truncation(attr, set, fi)) {
+	if (lost || (!h && file && is_open_truncation(attr, set, fi))) {
 		fuse_reply_err(req, EIO); /* its handle died with a worker */
 		return;
 	}
-	bool served = n.kind == NODE_FILE || (n.kind == NODE_DIR && n.number != 0);
-	if (!served || set & FUSE_SET_ATTR_SIZE) {
+	if (!permission_settable(&n, set)) {
 		refuse(req, EPERM, "attributes",
 		       "only those of app domains' directories and their "
-		       "served files can be set, and no file's size");
+		       "files can be set, and no file's size");
 		return;
 	}
 	struct item *item = work_item(fs, req, do_setattr);
@@ -595,6 +633,8 @@ void change_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 	item->uid = attr->st_uid;
 	item->gid = attr->st_gid;
 	item->mtime_s = wanted_mtime(fs, attr, set);
+	item->wrote =
+	    gone_has(&fs->wrote, fuse_req_ctx(req)->pid, n.number, kind, fs_now_ms());
 	item->reply = reply_attr;
 	work_submit(item);
 }

@@ -5,7 +5,9 @@
 #include "acme/engine.h"
 #include "fs/held.h"
 #include "fs/install.h"
+#include "fs/killed.h"
 #include "fs/pages.h"
+#include "fs/policy_file.h"
 #include "fs/tree.h"
 #include "fs/work.h"
 #include "store/generation.h"
@@ -24,12 +26,17 @@ static bool wants_write(const struct fuse_file_info *fi)
 /* A reader of a certificate in its renewal time starts the renewal; it is not delayed. */
 static void note_read(struct fs *fs, struct txn *txn, const struct node *n)
 {
+	int64_t now_s = clock_now_s(fs->clk);
 	struct generation g;
+	struct domain d;
 	struct error err;
+	/* Whatever the policy says, it is not renewed before that: most reads end here. */
 	if (n->index != FILE_PRIVKEY &&
 	    generation_get(txn, n->number, n->gen, &g, &err) == 0 &&
 	    g.source == SOURCE_MANAGED &&
-	    engine_renew_at_s(fs->cfg, &g) <= clock_now_s(fs->clk))
+	    engine_renew_at_s(CONFIG_BEFORE_MAX, &g) <= now_s &&
+	    domain_get(txn, n->number, &d, &err) == 0 &&
+	    engine_renew_at_s(policy_before_days(&d.policy, fs->cfg), &g) <= now_s)
 		work_read(fs, n->number);
 }
 
@@ -114,23 +121,24 @@ static int open_for_write(fuse_req_t req, struct txn *txn, const struct node *n,
 	struct fs *fs = fs_of(req);
 	struct secret *content = NULL;
 	int r = 0;
-	if (!(fi->flags & O_TRUNC))
-		r = generation_read(txn, n->number, n->gen, (enum file_kind)n->index,
-				    &content, err);
+	enum file_kind kind =
+	    n->kind == NODE_POLICY ? FILE_KINDS : (enum file_kind)n->index;
+	if (!(fi->flags & O_TRUNC) && kind == FILE_KINDS)
+		r = tree_page(fs, txn, n, &content, err);
+	else if (!(fi->flags & O_TRUNC))
+		r = generation_read(txn, n->number, n->gen, kind, &content, err);
 	if (r < 0)
 		return r;
-	struct handle *h = handle_open(fs->handles, content);
-	if (!h)
-		return error_set(err, ENFILE, "%d files are open for writing",
-				 HANDLES_MAX);
-	gone_forget(&fs->gone, fuse_req_ctx(req)->pid, n->number,
-		    (enum file_kind)n->index);
+	struct handle *h;
+	r = handle_open(fs->handles, fuse_req_ctx(req)->uid, content, &h, err);
+	if (r < 0)
+		return r;
+	gone_forget(&fs->gone, fuse_req_ctx(req)->pid, n->number, kind);
 	h->writing = true;
 	h->emptied = fi->flags & O_TRUNC;
 	h->number = n->number;
-	h->kind = (enum file_kind)n->index;
+	h->kind = kind;
 	h->opener = fuse_req_ctx(req)->pid;
-	h->uid = fuse_req_ctx(req)->uid;
 	fi->fh = h->fh;
 	fi->direct_io = 1;
 	return 0;
@@ -143,12 +151,13 @@ void file_reply_part(fuse_req_t req, const void *data, size_t all, size_t size, 
 	fuse_reply_buf(req, (const char *)data + at, size < left ? size : left);
 }
 
-int file_open_rendered(struct fs *fs, struct secret *page, struct fuse_file_info *fi,
-		       struct error *err)
+int file_open_rendered(struct fs *fs, uint32_t uid, struct secret *page,
+		       struct fuse_file_info *fi, struct error *err)
 {
-	struct handle *h = handle_open(fs->handles, page);
-	if (!h)
-		return error_set(err, ENFILE, "%d files are open", HANDLES_MAX);
+	struct handle *h;
+	int r = handle_open(fs->handles, uid, page, &h, err);
+	if (r < 0)
+		return r;
 	fi->fh = h->fh;
 	fi->direct_io = 1;
 	fi->noflush = 1;
@@ -161,7 +170,7 @@ static int open_page(fuse_req_t req, struct txn *txn, const struct node *n,
 	struct fs *fs = fs_of(req);
 	struct secret *page = NULL;
 	int r = tree_page(fs, txn, n, &page, err);
-	return r < 0 ? r : file_open_rendered(fs, page, fi, err);
+	return r < 0 ? r : file_open_rendered(fs, fuse_req_ctx(req)->uid, page, fi, err);
 }
 
 static int open_node(fuse_req_t req, struct txn *txn, const struct node *n,
@@ -170,20 +179,22 @@ static int open_node(fuse_req_t req, struct txn *txn, const struct node *n,
 	bool write = wants_write(fi);
 	if (n->kind == NODE_SCRATCH) {
 		fi->direct_io = 1;
+		fi->fh = handle_mark(fs_of(req)->handles);
 		if (write && (fi->flags & O_TRUNC) &&
 		    scratch_resize(fs_of(req)->scratch, n->gen, 0,
 				   clock_now_s(fs_of(req)->clk)) < 0)
 			return error_set(err, EIO, "the scratch file is gone");
 		return 0;
 	}
-	if (write && n->kind != NODE_FILE)
+	if (write && n->kind != NODE_FILE && n->kind != NODE_POLICY)
 		return error_set(err, EACCES, "this file is read-only");
 	if (!write && n->number != 0)
 		copied_note(&fs_of(req)->copied, fuse_req_ctx(req)->pid, n->number,
 			    n->kind + n->index, fs_now_ms());
+	if (write)
+		return open_for_write(req, txn, n, fi, err);
 	if (n->kind == NODE_FILE)
-		return write ? open_for_write(req, txn, n, fi, err)
-			     : open_served(req, txn, n, fi, err);
+		return open_served(req, txn, n, fi, err);
 	if (tree_is_page(n))
 		return open_page(req, txn, n, fi, err);
 	if (n->kind == NODE_TOKEN)
@@ -236,6 +247,12 @@ void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		held_add(fs, req, ino, fi);
 }
 
+/* It was open for writing, or a scratch file, under a dead worker. */
+static bool is_lost(struct fs *fs, const struct fuse_file_info *fi)
+{
+	return fi->fh && !handle_is_ours(fs->handles, fi->fh);
+}
+
 static int content_of(struct fs *fs, struct txn *txn, uint64_t ino, const struct node *n,
 		      struct secret **content, struct error *err)
 {
@@ -278,6 +295,10 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	}
 	if (!node_of(ino, &n)) {
 		fuse_reply_err(req, ESTALE);
+		return;
+	}
+	if (n.kind == NODE_SCRATCH && is_lost(fs, fi)) {
+		fuse_reply_err(req, EIO);
 		return;
 	}
 	if (tree_is_long_page(&n)) {
@@ -328,10 +349,14 @@ static int create(fuse_req_t req, struct txn *txn, fuse_ino_t parent, const char
 				 name);
 	if (tree_find(fs, txn, parent, name, 0, id, err) < 0) {
 		fi->direct_io = 1;
+		fi->fh = handle_mark(fs->handles);
 		return create_scratch(req, dir.number, name, mode, id, err);
 	}
 	if (!node_of(*id, &n))
 		return error_set(err, ESTALE, "node is unknown");
+	/* The kernel, which found no such name, has asked nobody's permission. */
+	if (tree_hides(req, &n))
+		return error_set(err, EACCES, "'%s' is another user's", name);
 	fi->flags |= O_TRUNC;
 	return open_node(req, txn, &n, fi, err);
 }
@@ -366,14 +391,15 @@ void file_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, o
 	struct node n;
 	int r;
 	if (node_of(ino, &n) && n.kind == NODE_SCRATCH) {
-		r = scratch_write(fs->scratch, n.gen, data, size, (uint64_t)off,
-				  clock_now_s(fs->clk));
+		r = is_lost(fs, fi) ? -EIO
+				    : scratch_write(fs->scratch, n.gen, data, size,
+						    (uint64_t)off, clock_now_s(fs->clk));
 		if (r == -ENOENT)
 			r = -EIO;
 	} else {
 		struct handle *h = handle_find(fs->handles, fi->fh);
 		/* What is only opened (touch) replaces nothing. */
-		if (h && h->writing && !h->dirty && size > 0)
+		if (h && h->writing && h->kind != FILE_KINDS && !h->dirty && size > 0)
 			keep_custom(fs, h->number);
 		if (h && (fi->flags & O_APPEND) && h->content && !fs->replaying)
 			off = (off_t)secret_size(h->content);
@@ -408,6 +434,7 @@ static void submit_install(struct fs *fs, fuse_req_t req, struct handle *h)
 		return;
 	}
 	h->dirty = false;
+	gone_note(&fs->wrote, fuse_req_ctx(req)->pid, h->number, h->kind, fs_now_ms());
 	work_submit(item);
 }
 
@@ -447,6 +474,10 @@ void file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct node n;
 	bool scratch = node_of(ino, &n) && n.kind == NODE_SCRATCH;
 	struct handle *h = handle_find(fs->handles, fi->fh);
+	if (scratch && is_lost(fs, fi)) {
+		refuse_lost(req);
+		return;
+	}
 	if (scratch) {
 		fuse_reply_err(req, 0);
 		return;
@@ -462,6 +493,16 @@ void file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		} else if (!fs->replaying) {
 			refuse_lost(req);
 		}
+		return;
+	}
+	if (h->writing && (h->dirty || h->emptied) &&
+	    killed_by_signal(fuse_req_ctx(req)->pid)) {
+		h->emptied = false;     /* of policy that would count */
+		fuse_reply_err(req, 0); /* nobody hears it; RELEASE tells of the half */
+		return;
+	}
+	if (h->writing && h->kind == FILE_KINDS) {
+		policy_file_flush(req, h);
 		return;
 	}
 	if (!h->writing || !h->dirty || !h->content || blank(h->content)) {
@@ -482,8 +523,11 @@ void file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs *fs = fs_of(req);
 	struct handle *h = fi->fh ? handle_find(fs->handles, fi->fh) : NULL;
 	(void)ino;
-	if (h && h->writing && (h->emptied || (h->dirty && h->content)))
+	bool policy = h && h->writing && h->kind == FILE_KINDS;
+	if (h && h->writing && !policy && (h->emptied || (h->dirty && h->content)))
 		submit_unfinished(fs, h);
+	else if (policy)
+		policy_file_release(fs, h);
 	handle_close(fs->handles, fi->fh);
 	fuse_reply_err(req, 0);
 }
@@ -494,6 +538,5 @@ void file_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_i
 	 */
 	(void)ino;
 	(void)datasync;
-	(void)fi;
-	fuse_reply_err(req, 0);
+	fuse_reply_err(req, is_lost(fs_of(req), fi) ? EIO : 0);
 }

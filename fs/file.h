@@ -10,7 +10,11 @@
  * half-written file, and takes effect at FLUSH. FLUSH is not the last close: a shell sends
  * an empty one before its first WRITE, and a forked child's exit sends one in the middle. So
  * it counts only on a handle that was written since the last one, and an incomplete PEM is
- * "not yet" unless it is the opener itself that closes. */
+ * "not yet" unless it is the opener itself that closes. What a signal has ended closes all that
+ * it has open, and never said that it was through: its FLUSH counts for nothing.
+ *
+ * What a dead worker's handle or scratch file held is lost: the next operation on it gets
+ * EIO, FLUSH at the latest. */
 #ifndef CERTFS_FS_FILE_H
 #define CERTFS_FS_FILE_H
 
@@ -38,8 +42,8 @@ uint32_t file_openers_generation(fuse_req_t req, struct txn *txn, const struct n
 /* For pages.h. Answers with the part that was asked for of `all` bytes. */
 void file_reply_part(fuse_req_t req, const void *data, size_t all, size_t size,
 		     off_t off);
-/* Opens a handle on a page, which becomes its own. ENFILE. */
-int file_open_rendered(struct fs *fs, struct secret *page, struct fuse_file_info *fi,
-		       struct error *err);
+/* Opens a handle of this user on a page, which becomes its own. As handle_open(). */
+int file_open_rendered(struct fs *fs, uint32_t uid, struct secret *page,
+		       struct fuse_file_info *fi, struct error *err);
 
 #endif

@@ -45,6 +45,8 @@ struct fs {
 	struct pairs *pairs;
 	struct gone gone;
 	struct copied copied;
+	struct gone
+	    wrote; /* who has just written a file: install(1) sets its mode then */
 	_Atomic size_t long_page_size[CONTROL_FILES]; /* as last rendered */
 	struct work *work;
 	struct notify *notify;

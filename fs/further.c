@@ -115,13 +115,15 @@ static void limit_timeout(struct fs *fs, struct txn *txn, uint64_t id,
 			  struct fuse_entry_param *entry)
 {
 	struct generation g;
+	struct domain d;
 	struct error err;
 	struct node n;
 	if (!node_of(id, &n) || n.kind != NODE_FILE || n.index == FILE_PRIVKEY ||
 	    generation_get(txn, n.number, n.gen, &g, &err) < 0 ||
-	    g.source != SOURCE_MANAGED)
+	    g.source != SOURCE_MANAGED || domain_get(txn, n.number, &d, &err) < 0)
 		return;
-	int64_t left_s = engine_renew_at_s(fs->cfg, &g) - clock_now_s(fs->clk);
+	int64_t left_s = engine_renew_at_s(policy_before_days(&d.policy, fs->cfg), &g) -
+			 clock_now_s(fs->clk);
 	if (left_s <= 0)
 		work_read(fs, n.number);
 	double most = left_s > 0 ? (double)left_s : RENEWAL_TIMEOUT;

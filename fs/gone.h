@@ -4,8 +4,8 @@
  *
  * install(1), and mv(1) from another filesystem, unlink a name and create it anew with
  * O_EXCL. Served names are always there for everybody else, but the one who unlinked must
- * find his gone for GONE_S seconds, or until he creates it. Only the device thread uses
- * this; the table is a ring. */
+ * find his gone for GONE_S seconds, or until he creates it. FILE_KINDS stands for policy. Only
+ * the device thread uses this; the table is a ring. */
 #ifndef CERTFS_FS_GONE_H
 #define CERTFS_FS_GONE_H
 

@@ -310,8 +310,9 @@ static int store_pair(struct making *m, struct item *item, struct txn *txn,
 	written.file[item->kind] = item->content;
 	int r = note_again(m, item, txn, pair, err);
 	if (r == 0)
-		r = generation_add(txn, item->number, pair, SOURCE_CUSTOM, &written,
-				   origin, m->now_s, item->fs->cfg->keep, &gen, err);
+		r = generation_add(
+		    txn, item->number, pair, SOURCE_CUSTOM, &written, origin, m->now_s,
+		    policy_keep(&m->domain.policy, item->fs->cfg), &gen, err);
 	return r < 0 ? r : note_served(m, item, txn, gen, err);
 }
 
@@ -429,13 +430,15 @@ int install_refused(struct item *item, struct txn *txn, struct error *err)
 int install_unfinished(struct item *item, struct txn *txn, struct error *err)
 {
 	char why[200];
+	const char *name =
+	    item->kind == FILE_KINDS ? page_name[PAGE_POLICY] : file_name[item->kind];
 	snprintf(why, sizeof(why),
 		 item->size > 0
 		     ? "%s was left unfinished by its writer and is discarded: write it "
 		       "again, whole"
 		     : "%s was emptied, which changes nothing: write it whole, or take a "
 		       "custom certificate away with rm",
-		 file_name[item->kind]);
+		 name);
 	int r = note_refusal(item, txn, why, err);
 	if (r == 0)
 		log_warning(item->fs->lg, item->domain,

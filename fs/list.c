@@ -95,7 +95,9 @@ static void list_domain(struct listing *l, uint32_t number, off_t off)
 	}
 	for (;; off++) {
 		size_t i = (size_t)(off - FILE_KINDS - page_count);
-		if (!scratch_list(l->fs->scratch, number, i, name, sizeof(name), &info) ||
+		if (!scratch_list(l->fs->scratch, number, i, name, sizeof(name), &info))
+			return;
+		if (scratch_visible(&info, fuse_req_ctx(l->req)->uid) &&
 		    !add(l, name, node_id(number, info.serial, NODE_SCRATCH), off + 1))
 			return;
 	}

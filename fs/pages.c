@@ -107,7 +107,7 @@ static void reply_open(struct item *item)
 	struct error err;
 	int r = render(item, &page, &err);
 	if (r == 0)
-		r = file_open_rendered(fs, page, &fi, &err);
+		r = file_open_rendered(fs, fuse_req_ctx(item->req)->uid, page, &fi, &err);
 	if (r < 0)
 		fs_refuse(item->req, &err);
 	else if (fuse_reply_open(item->req, &fi) < 0)

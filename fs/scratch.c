@@ -7,14 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
-#define FILES_MAX  1024u
 #define NAME_BYTES 256
 #define SERIAL_MAX 0xffffffu /* the room in a node id */
 
 struct file {
 	bool taken;
 	struct scratch_info info;
+	uint32_t payer; /* who made it */
 	char name[NAME_BYTES];
 	int64_t used_s;
 	struct secret *content;
@@ -23,8 +24,7 @@ struct file {
 struct scratch {
 	pthread_mutex_t lock;
 	uint32_t last_serial;
-	size_t total;
-	struct file file[FILES_MAX];
+	struct file file[SCRATCH_FILES];
 };
 
 int scratch_new(struct scratch **result, struct error *err)
@@ -32,14 +32,18 @@ int scratch_new(struct scratch **result, struct error *err)
 	struct scratch *s = calloc(1, sizeof(*s));
 	if (!s)
 		return error_set(err, ENOMEM, "no memory for scratch files");
+	/* Node ids of a dead worker's files must not become those of this one's. */
+	if (getrandom(&s->last_serial, sizeof(s->last_serial), 0) < 0) {
+		free(s);
+		return error_set(err, errno, "getrandom: %s", strerror(errno));
+	}
 	pthread_mutex_init(&s->lock, NULL);
 	*result = s;
 	return 0;
 }
 
-static void drop(struct scratch *s, struct file *f)
+static void drop(struct file *f)
 {
-	s->total -= f->info.size;
 	secret_free(f->content);
 	memset(f, 0, sizeof(*f));
 }
@@ -48,16 +52,16 @@ void scratch_free(struct scratch *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < FILES_MAX; i++)
+	for (size_t i = 0; i < SCRATCH_FILES; i++)
 		if (s->file[i].taken)
-			drop(s, &s->file[i]);
+			drop(&s->file[i]);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
 
 static struct file *by_name(struct scratch *s, uint32_t number, const char *name)
 {
-	for (size_t i = 0; i < FILES_MAX; i++) {
+	for (size_t i = 0; i < SCRATCH_FILES; i++) {
 		struct file *f = &s->file[i];
 		if (f->taken && f->info.number == number && strcmp(f->name, name) == 0)
 			return f;
@@ -67,30 +71,57 @@ static struct file *by_name(struct scratch *s, uint32_t number, const char *name
 
 static struct file *by_serial(struct scratch *s, uint32_t serial)
 {
-	for (size_t i = 0; i < FILES_MAX; i++)
+	for (size_t i = 0; i < SCRATCH_FILES; i++)
 		if (s->file[i].taken && s->file[i].info.serial == serial)
 			return &s->file[i];
 	return NULL;
 }
 
-static int place(struct scratch *s, uint32_t number, struct file **free_place,
-		 struct error *err)
+/* What one user has, or all but root together. */
+struct share {
+	size_t bytes, files, here;
+};
+
+static void count(const struct scratch *s, uint32_t uid, uint32_t number,
+		  struct share *own, struct share *users)
 {
-	size_t here = 0;
-	*free_place = NULL;
-	for (size_t i = 0; i < FILES_MAX; i++) {
-		struct file *f = &s->file[i];
-		if (!f->taken && !*free_place)
-			*free_place = f;
-		here += f->taken && f->info.number == number;
+	*own = *users = (struct share){0};
+	for (size_t i = 0; i < SCRATCH_FILES; i++) {
+		const struct file *f = &s->file[i];
+		if (f->taken && f->payer != 0) {
+			users->bytes += f->info.size;
+			users->files++;
+		}
+		if (f->taken && f->payer == uid) {
+			own->bytes += f->info.size;
+			own->files++;
+			own->here += f->info.number == number;
+		}
 	}
-	if (here >= SCRATCH_DIR_MAX)
+}
+
+static int place(struct scratch *s, uint32_t uid, uint32_t number,
+		 struct file **free_place, struct error *err)
+{
+	const unsigned most = uid == 0 ? SCRATCH_ROOT_FILES : SCRATCH_USER_FILES;
+	struct share own, users;
+	count(s, uid, number, &own, &users);
+	if (own.here >= SCRATCH_DIR_MAX)
 		return error_set(err, EDQUOT,
-				 "a directory holds at most %u files of other names",
+				 "a directory holds at most %u files of other names of "
+				 "one user",
 				 SCRATCH_DIR_MAX);
-	if (!*free_place)
-		return error_set(err, ENOSPC, "there are %u scratch files already",
-				 FILES_MAX);
+	if (own.files >= most)
+		return error_set(err, EDQUOT,
+				 "uid %u has %u scratch files already, and no more are "
+				 "kept for one user",
+				 uid, most);
+	if (uid != 0 && users.files >= SCRATCH_FILES - SCRATCH_ROOT_FILES)
+		return error_set(err, ENOSPC, "users have %zu scratch files already",
+				 users.files);
+	*free_place = s->file;
+	while ((*free_place)->taken)
+		(*free_place)++;
 	return 0;
 }
 
@@ -116,7 +147,7 @@ int scratch_create(struct scratch *s, uint32_t number, const char *name, uint32_
 	else if (by_name(s, number, name))
 		r = error_set(err, EEXIST, "%s exists", name);
 	else
-		r = place(s, number, &f, err);
+		r = place(s, uid, number, &f, err);
 	if (r == 0) {
 		f->info = (struct scratch_info){.number = number,
 						.serial = new_serial(s),
@@ -125,6 +156,7 @@ int scratch_create(struct scratch *s, uint32_t number, const char *name, uint32_
 						.mode = mode & 0777,
 						.mtime_s = now_s};
 		f->taken = true;
+		f->payer = uid;
 		f->used_s = now_s;
 		memcpy(f->name, name, strlen(name) + 1);
 		*info = f->info;
@@ -167,29 +199,42 @@ bool scratch_set(struct scratch *s, const struct scratch_info *info)
 	return f;
 }
 
-static size_t bytes_of(const struct scratch *s, uint32_t uid)
+static int may_grow(const struct scratch *s, const struct file *f, size_t by)
 {
-	size_t sum = 0;
-	for (size_t i = 0; i < FILES_MAX; i++)
-		if (s->file[i].taken && s->file[i].info.uid == uid)
-			sum += s->file[i].info.size;
-	return sum;
+	struct share own, users;
+	count(s, f->payer, f->info.number, &own, &users);
+	if (own.bytes + by > (f->payer == 0 ? SCRATCH_ROOT_MAX : SCRATCH_USER_MAX))
+		return -EDQUOT;
+	if (f->payer != 0 && users.bytes + by > SCRATCH_TOTAL_MAX - SCRATCH_ROOT_MAX)
+		return -ENOSPC;
+	return 0;
+}
+
+/* What is cut off takes no memory any more: none that nobody counts. */
+static int shrink(struct file *f, size_t size)
+{
+	struct secret *less = secret_copy(secret_data(f->content), size);
+	if (!less)
+		return -ENOMEM;
+	secret_free(f->content);
+	f->content = less;
+	return 0;
 }
 
 static int resize(struct scratch *s, struct file *f, uint64_t size)
 {
 	size_t old = f->info.size;
+	int r = 0;
 	if (size > SCRATCH_FILE_MAX)
 		return -EFBIG;
-	if (size > old && bytes_of(s, f->info.uid) + (size - old) > SCRATCH_USER_MAX)
-		return -EDQUOT;
-	if (size > old && s->total + (size - old) > SCRATCH_TOTAL_MAX)
-		return -ENOSPC;
-	int r = secret_grow(&f->content, (size_t)size);
+	if (size > old)
+		r = may_grow(s, f, (size_t)size - old);
+	if (r == 0)
+		r = size < old ? shrink(f, (size_t)size)
+			       : secret_grow(&f->content, (size_t)size);
 	if (r < 0)
 		return r;
 	secret_resize(f->content, (size_t)size);
-	s->total = s->total - old + (size_t)size;
 	f->info.size = (size_t)size;
 	return 0;
 }
@@ -242,7 +287,7 @@ bool scratch_remove(struct scratch *s, uint32_t number, const char *name)
 	pthread_mutex_lock(&s->lock);
 	struct file *f = by_name(s, number, name);
 	if (f)
-		drop(s, f);
+		drop(f);
 	pthread_mutex_unlock(&s->lock);
 	return f;
 }
@@ -252,7 +297,7 @@ void scratch_remove_serial(struct scratch *s, uint32_t serial)
 	pthread_mutex_lock(&s->lock);
 	struct file *f = by_serial(s, serial);
 	if (f)
-		drop(s, f);
+		drop(f);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -265,7 +310,7 @@ int scratch_rename(struct scratch *s, uint32_t number, const char *from, const c
 	struct file *f = by_name(s, number, from), *over = by_name(s, number, to);
 	if (f) {
 		if (over && over != f)
-			drop(s, over);
+			drop(over);
 		memcpy(f->name, to, strlen(to) + 1);
 		r = 0;
 	}
@@ -273,12 +318,17 @@ int scratch_rename(struct scratch *s, uint32_t number, const char *from, const c
 	return r;
 }
 
+bool scratch_visible(const struct scratch_info *info, uint32_t uid)
+{
+	return uid == 0 || uid == info->uid;
+}
+
 bool scratch_list(struct scratch *s, uint32_t number, size_t index, char *name,
 		  size_t room, struct scratch_info *info)
 {
 	bool found = false;
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < FILES_MAX && !found; i++) {
+	for (size_t i = 0; i < SCRATCH_FILES && !found; i++) {
 		struct file *f = &s->file[i];
 		if (!f->taken || f->info.number != number || index-- > 0)
 			continue;
@@ -293,17 +343,17 @@ bool scratch_list(struct scratch *s, uint32_t number, size_t index, char *name,
 void scratch_drop(struct scratch *s, uint32_t number)
 {
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < FILES_MAX; i++)
+	for (size_t i = 0; i < SCRATCH_FILES; i++)
 		if (s->file[i].taken && s->file[i].info.number == number)
-			drop(s, &s->file[i]);
+			drop(&s->file[i]);
 	pthread_mutex_unlock(&s->lock);
 }
 
 void scratch_expire(struct scratch *s, int64_t now_s)
 {
 	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < FILES_MAX; i++)
+	for (size_t i = 0; i < SCRATCH_FILES; i++)
 		if (s->file[i].taken && now_s - s->file[i].used_s > SCRATCH_IDLE_S)
-			drop(s, &s->file[i]);
+			drop(&s->file[i]);
 	pthread_mutex_unlock(&s->lock);
 }

@@ -13,37 +13,36 @@ struct setting {
 	const char *section, *key;
 	enum kind kind;
 	size_t offset; /* in struct config */
-	bool of_names; /* bears on the certificate of one name */
 };
 
 #define AT(field) offsetof(struct config, field)
 
 static const struct setting setting[] = {
-    {"certfs", "store", TEXT, AT(store), false},
-    {"certfs", "key-group", TEXT, AT(key_group), false},
-    {"certfs", "fs-user", TEXT, AT(fs_user), false},
-    {"certfs", "net-user", TEXT, AT(net_user), false},
-    {"certfs", "log-level", LEVEL, AT(log_level), false},
-    {"certfs", "hang-limit", NUMBER, AT(hang_limit_s), false},
-    {"certfs", "keep", NUMBER, AT(keep), true},
-    {"certfs", "master-key-file", TEXT, AT(master_key_file), false},
-    {"certfs", "clock-offset-file", TEXT, AT(clock_offset_file), false},
-    {"acme", "directory", TEXT, AT(directory), true},
-    {"acme", "contact", LIST, AT(contact), true},
-    {"acme", "agree-terms", BOOLEAN, AT(agree_terms), false},
-    {"acme", "roots-file", TEXT, AT(roots_file), false},
-    {"acme", "eab-kid", TEXT, AT(eab_kid), false},
-    {"acme", "eab-key-file", TEXT, AT(eab_key_file), false},
-    {"acme", "key-type", KEY_TYPE, AT(key_type), true},
-    {"acme", "preferred-chain", TEXT, AT(preferred_chain), true},
-    {"acme", "orders-at-once", NUMBER, AT(orders_at_once), false},
-    {"acme", "timeout", NUMBER, AT(timeout_s), false},
-    {"http-01", "listen", LIST, AT(listen), false},
-    {"hook", "on-change", TEXT, AT(on_change), false},
-    {"hook", "delay", NUMBER, AT(hook_delay_s), false},
-    {"hook", "time-limit", NUMBER, AT(hook_limit_s), false},
-    {"renewal", "before", NUMBER, AT(before_days), true},
-    {"renewal", "reminders", NUMBER, AT(reminders), true},
+    {"certfs", "store", TEXT, AT(store)},
+    {"certfs", "key-group", TEXT, AT(key_group)},
+    {"certfs", "fs-user", TEXT, AT(fs_user)},
+    {"certfs", "net-user", TEXT, AT(net_user)},
+    {"certfs", "log-level", LEVEL, AT(log_level)},
+    {"certfs", "hang-limit", NUMBER, AT(hang_limit_s)},
+    {"certfs", "keep", NUMBER, AT(keep)},
+    {"certfs", "master-key-file", TEXT, AT(master_key_file)},
+    {"certfs", "clock-offset-file", TEXT, AT(clock_offset_file)},
+    {"acme", "directory", TEXT, AT(directory)},
+    {"acme", "contact", LIST, AT(contact)},
+    {"acme", "agree-terms", BOOLEAN, AT(agree_terms)},
+    {"acme", "roots-file", TEXT, AT(roots_file)},
+    {"acme", "eab-kid", TEXT, AT(eab_kid)},
+    {"acme", "eab-key-file", TEXT, AT(eab_key_file)},
+    {"acme", "key-type", KEY_TYPE, AT(key_type)},
+    {"acme", "preferred-chain", TEXT, AT(preferred_chain)},
+    {"acme", "orders-at-once", NUMBER, AT(orders_at_once)},
+    {"acme", "timeout", NUMBER, AT(timeout_s)},
+    {"http-01", "listen", LIST, AT(listen)},
+    {"hook", "on-change", TEXT, AT(on_change)},
+    {"hook", "delay", NUMBER, AT(hook_delay_s)},
+    {"hook", "time-limit", NUMBER, AT(hook_limit_s)},
+    {"renewal", "before", NUMBER, AT(before_days)},
+    {"renewal", "reminders", NUMBER, AT(reminders)},
 };
 
 static const char *level_text(enum log_level level)
@@ -161,24 +160,66 @@ static bool same(const struct setting *s, const struct config *a, const struct c
 	return false;
 }
 
-static const char *origin(const struct setting *s, const struct config *cfg,
-			  const struct config *defaults)
+static void write_origin(FILE *out, const struct setting *s, const struct config *cfg,
+			 const struct config *defaults)
 {
-	return !cfg->path || (defaults && same(s, cfg, defaults)) ? "built in"
-								  : cfg->path;
+	bool built_in = !s || !cfg->path || (defaults && same(s, cfg, defaults));
+
+	fprintf(out, "%s%s", built_in ? "built in" : cfg->path,
+		s && cfg->path && !defaults ? " or built in" : "");
 }
 
-void settings_write_policy(FILE *out, const struct config *cfg,
-			   const struct config *defaults)
+static const struct setting *setting_of(enum policy_key key)
 {
-	for (size_t i = 0; i < sizeof(setting) / sizeof(*setting); i++) {
-		const struct setting *s = &setting[i];
-		if (!s->of_names)
-			continue;
-		fprintf(out, "# %s%s\n%s = ", origin(s, cfg, defaults),
-			cfg->path && !defaults ? ", or built in where it names none" : "",
-			s->key);
+	for (size_t i = 0; i < sizeof(setting) / sizeof(*setting); i++)
+		if (strcmp(setting[i].key, policy_key_name[key]) == 0)
+			return &setting[i];
+	return NULL; /* managed stands in no configuration */
+}
+
+static void write_value_of(FILE *out, const struct setting *s, const struct config *cfg)
+{
+	if (s)
 		write_value(out, s, cfg);
+	else
+		fputs("yes", out);
+}
+
+static const char *const explained[POLICY_KEYS] = {
+    [POLICY_MANAGED] = "whether certificates are ordered and renewed, yes or no",
+    [POLICY_KEY_TYPE] = "of the next key: p256, p384, rsa2048, rsa3072 or rsa4096",
+    [POLICY_KEEP] = "generations kept, 1 to 1000",
+    [POLICY_BEFORE] = "days before its end that a certificate is renewed, 1 to 365",
+    [POLICY_REMINDERS] = "reminders that go unheeded before the fallback is served",
+    [POLICY_PREFERRED_CHAIN] = "issuer of the wanted chain's top, by its common name",
+};
+
+void settings_write_policy(FILE *out, const struct policy *policy,
+			   const struct config *cfg, const struct config *defaults)
+{
+	struct config own = *cfg;
+
+	own.key_type = policy_key_type(policy, cfg);
+	own.keep = policy_keep(policy, cfg);
+	own.before_days = policy_before_days(policy, cfg);
+	own.reminders = policy_reminders(policy, cfg);
+	own.preferred_chain = (char *)policy_preferred_chain(policy, cfg);
+	for (enum policy_key key = 0; key < POLICY_KEYS; key++) {
+		const struct setting *s = setting_of(key);
+
+		fprintf(out, "\n# %s (", explained[key]);
+		if (policy_has(policy, key)) {
+			fputs("set here; else ", out);
+			write_value_of(out, s, cfg);
+			fputs(", ", out);
+		}
+		write_origin(out, s, cfg, defaults);
+		fprintf(out, ")\n%s%s = ", policy_has(policy, key) ? "" : "#",
+			policy_key_name[key]);
+		if (key == POLICY_MANAGED)
+			fputs(policy_managed(policy) ? "yes" : "no", out);
+		else
+			write_value_of(out, s, &own);
 		fputc('\n', out);
 	}
 }

@@ -34,7 +34,8 @@ static bool orders_on(const struct config *cfg)
 
 static bool can_be_ordered(const struct domain *d)
 {
-	return d->name.kind == NAME_DNS || d->name.kind == NAME_IP;
+	return policy_managed(&d->policy) &&
+	       (d->name.kind == NAME_DNS || d->name.kind == NAME_IP);
 }
 
 static int read_served(struct txn *txn, struct situation *s, struct error *err)
@@ -167,6 +168,9 @@ static const char *why_self_signed(const struct status_context *ctx,
 	case NAME_IP:
 		break;
 	}
+	if (!policy_managed(&s->domain.policy))
+		return "no certificate is ordered, since policy says managed = no: "
+		       "install one with cp, or take that line away";
 	if (!orders_on(ctx->cfg))
 		return "no certificate is ordered, since [acme] directory is none: "
 		       "name a CA there, or install a certificate with cp";
@@ -223,6 +227,10 @@ static void judge_expired(struct situation *s)
 		snprintf(text, sizeof(text),
 			 "the custom certificate is over: write a new one with cp, or "
 			 "remove it with rm so that another is served");
+	else if (!policy_managed(&s->domain.policy))
+		snprintf(text, sizeof(text),
+			 "the certificate is over and not renewed, since policy says "
+			 "managed = no: install one with cp, or take that line away");
 	else if (error[0])
 		snprintf(text, sizeof(text),
 			 "the certificate is over and could not be renewed: %s", error);
@@ -312,8 +320,10 @@ static int foresee(const struct status_context *ctx, struct txn *txn, struct sit
 		return rc;
 	if (due_s == INT64_MAX)
 		due_s = 0;
-	if (s->serves && s->served.source == SOURCE_MANAGED && orders_on(ctx->cfg))
-		s->renew_s = engine_renew_at_s(ctx->cfg, &s->served);
+	if (s->serves && s->served.source == SOURCE_MANAGED && orders_on(ctx->cfg) &&
+	    policy_managed(&d->policy))
+		s->renew_s = engine_renew_at_s(policy_before_days(&d->policy, ctx->cfg),
+					       &s->served);
 	if (!s->serves)
 		say_next(s, 0, "nothing");
 	else if (s->served.source == SOURCE_CUSTOM && d->remove_custom_s)
@@ -331,7 +341,9 @@ static int foresee(const struct status_context *ctx, struct txn *txn, struct sit
 		say_next(s, s->renew_s, "renewal is due");
 	else if (s->served.source == SOURCE_MANAGED)
 		say_next(s, s->served.info.not_after_s,
-			 "the certificate ends; [acme] directory is none");
+			 policy_managed(&d->policy)
+			     ? "the certificate ends; [acme] directory is none"
+			     : "the certificate ends; policy says managed = no");
 	else
 		foresee_fallback(ctx, s, due_s);
 	return 0;

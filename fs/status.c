@@ -319,9 +319,13 @@ int status_policy(const struct status_context *ctx, struct txn *txn, uint32_t nu
 	out = open_memstream(text, size);
 	if (!out)
 		return no_memory(err);
-	fprintf(out, "# What is in force for %s. Nothing is set for this name alone.\n\n",
-		d.name.text);
-	settings_write_policy(out, ctx->cfg, ctx->defaults);
+	fprintf(
+	    out,
+	    "# What is in force for %s. A line `key = value` sets it for this name "
+	    "alone;\n"
+	    "# without a value, or without the line, what stands in brackets holds.\n",
+	    d.name.text);
+	settings_write_policy(out, &d.policy, ctx->cfg, ctx->defaults);
 	failed = ferror(out) != 0;
 	if (fclose(out) == 0 && !failed)
 		return 0;

@@ -77,7 +77,7 @@ int status_control(const struct status_context *ctx, struct txn *txn,
 		   enum status_control which, char **text, size_t *size,
 		   struct error *err);
 
-/* DIR/policy when nobody has written one: each setting in force, and its source. */
+/* DIR/policy: each setting in force, and its source (settings.h). */
 int status_policy(const struct status_context *ctx, struct txn *txn, uint32_t number,
 		  char **text, size_t *size, struct error *err);
 

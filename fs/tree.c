@@ -22,6 +22,20 @@ bool tree_is_page(const struct node *node)
 	       node->kind == NODE_POLICY || node->kind == NODE_CONTROL;
 }
 
+bool tree_page_kind(const struct node *node, enum page_kind *kind)
+{
+	*kind = node->kind == NODE_POLICY   ? PAGE_POLICY
+		: node->kind == NODE_STATUS ? PAGE_STATUS
+					    : PAGE_STATUS_JSON;
+	return node->kind == NODE_POLICY || node->kind == NODE_STATUS ||
+	       node->kind == NODE_STATUS_JSON;
+}
+
+bool tree_is_policy(const char *name)
+{
+	return strcmp(name, page_name[PAGE_POLICY]) == 0;
+}
+
 bool tree_is_long_page(const struct node *node)
 {
 	return node->kind == NODE_CONTROL && node->index != CONTROL_CONFIG;
@@ -140,12 +154,26 @@ static int page_attr(struct fs *fs, struct txn *txn, const struct node *n,
 		     struct stat *st, struct error *err)
 {
 	struct secret *page = NULL;
+	enum page_kind kind;
+	struct domain d;
+	int r = 0;
 	set_mode(st, S_IFREG, 0444, clock_now_s(fs->clk));
 	if (tree_is_long_page(n)) {
 		set_size(st, atomic_load(&fs->long_page_size[n->index]));
 		return 0;
 	}
-	int r = tree_page(fs, txn, n, &page, err);
+	if (tree_page_kind(n, &kind)) {
+		r = domain_get(txn, n->number, &d, err);
+		/* An editor that finds a newer time than it has read asks before it
+		 * writes. */
+		if (r == 0 && kind == PAGE_POLICY)
+			set_mode(st, S_IFREG, 0644,
+				 d.policy.written_s ? d.policy.written_s : d.created_s);
+		if (r == 0)
+			set_owner(st, &d.page[kind], 0, 0);
+	}
+	if (r == 0)
+		r = tree_page(fs, txn, n, &page, err);
 	if (r < 0)
 		return r;
 	set_size(st, secret_size(page));
@@ -266,7 +294,7 @@ static int find_in_domain(struct fs *fs, struct txn *txn, uint32_t number,
 		*id = node_id(number, 0, NODE_STATUS);
 	else if (strcmp(name, "status.json") == 0)
 		*id = node_id(number, 0, NODE_STATUS_JSON);
-	else if (strcmp(name, "policy") == 0)
+	else if (tree_is_policy(name))
 		*id = node_id(number, 0, NODE_POLICY);
 	else if (strcmp(name, ".history") == 0)
 		*id = node_id(number, 0, NODE_HISTORY);
@@ -421,6 +449,14 @@ static uint32_t promised(fuse_req_t req, struct txn *txn, fuse_ino_t parent,
 	return gen == c.served ? 0 : gen;
 }
 
+bool tree_hides(fuse_req_t req, const struct node *n)
+{
+	struct scratch_info info;
+	return n->kind == NODE_SCRATCH &&
+	       scratch_info(fs_of(req)->scratch, n->gen, &info) &&
+	       !scratch_visible(&info, fuse_req_ctx(req)->uid);
+}
+
 void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
@@ -433,16 +469,18 @@ void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fs_refuse(req, &err);
 		return;
 	}
-	struct node dir = {.kind = NODE_KINDS};
+	struct node dir = {.kind = NODE_KINDS}, found;
 	uint32_t gen = promised(req, txn, parent, name);
-	if (node_of(parent, &dir) && dir.kind == NODE_DIR &&
-	    file_kind_of(name) != FILE_KINDS &&
+	if (node_of(parent, &dir) && dir.kind == NODE_DIR && dir.number != 0 &&
+	    (file_kind_of(name) != FILE_KINDS || tree_is_policy(name)) &&
 	    gone_has(&fs->gone, fuse_req_ctx(req)->pid, dir.number, file_kind_of(name),
 		     fs_now_ms()))
 		r = not_found(&err, name);
 	else if (!publish_finds(fs, fuse_req_ctx(req)->pid, &dir, txn, name, &id, &r,
 				&err))
 		r = tree_find(fs, txn, parent, name, gen, &id, &err);
+	if (r == 0 && node_of(id, &found) && tree_hides(req, &found))
+		r = not_found(&err, name);
 	if (r == 0)
 		r = tree_entry(fs, txn, id, &entry, &err);
 	if (gen) /* for this reader alone: nobody's stat may go on showing it */

@@ -12,6 +12,11 @@ int tree_attr(struct fs *fs, struct txn *txn, uint64_t id, struct stat *st,
 	      struct error *err);
 
 /* Does a node's content come from a page that is rendered when it is opened? */
+/* Is it another user's scratch file? */
+bool tree_hides(fuse_req_t req, const struct node *n);
+/* Is it one of a directory's own, and which? */
+bool tree_page_kind(const struct node *node, enum page_kind *kind);
+bool tree_is_policy(const char *name);
 bool tree_is_page(const struct node *node);
 /* One whose rendering walks over all domains or events: for the thread of pages (pages.h), so
  * that no reader waits for it. Its st_size is that of the last one that was opened, 0 before. */

@@ -45,6 +45,7 @@ struct item {
 	    owner_gid; /* that the writer gave to its file; OWNER_KEEP: none */
 	int set;       /* FUSE_SET_ATTR_* */
 	int64_t mtime_s;
+	bool wrote;  /* whoever sets attributes has just written the file */
 	size_t size; /* of a READ that pages.h answers; of what was to be written */
 	off_t off;
 	/* results */

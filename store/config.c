@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "store/config.h"
 #include "store/config_text.h"
+#include "store/text.h"
 #include "store/words.h"
 
 #include <arpa/inet.h>
@@ -35,8 +36,6 @@ struct key {
 	uint32_t low, high;  /* of a NUMBER */
 };
 
-#define NEAR 3 /* changes at most between what is meant and what was typed */
-
 #define AT(field) offsetof(struct config, field)
 
 static const struct key keys[] = {
@@ -64,7 +63,7 @@ static const struct key keys[] = {
     {"hook", "on-change", COMMAND, AT(on_change), NULL, 0, 0},
     {"hook", "delay", NUMBER, AT(hook_delay_s), "3", 0, 3600},
     {"hook", "time-limit", NUMBER, AT(hook_limit_s), "60", 1, 3600},
-    {"renewal", "before", NUMBER, AT(before_days), "30", 1, 365},
+    {"renewal", "before", NUMBER, AT(before_days), "30", 1, CONFIG_BEFORE_MAX},
     {"renewal", "reminders", NUMBER, AT(reminders), "30", 1, 3650},
 };
 #define KEYS (sizeof(keys) / sizeof(*keys))
@@ -268,28 +267,6 @@ static int set_key(const struct reading *rd, const struct key *key, const char *
 	return error_set(err, EINVAL, "'%s' has no type", key->name);
 }
 
-/* Levenshtein's distance, for "did you mean". */
-static unsigned distance(const char *a, const char *b)
-{
-	unsigned row[64];
-	size_t length = strlen(b);
-	if (length >= sizeof(row) / sizeof(*row))
-		return UINT_MAX;
-	for (unsigned j = 0; j <= length; j++)
-		row[j] = j;
-	for (unsigned i = 1; a[i - 1]; i++) {
-		unsigned diagonal = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= length; j++) {
-			unsigned change = diagonal + (a[i - 1] != b[j - 1]);
-			unsigned one = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-			diagonal = row[j];
-			row[j] = change < one ? change : one;
-		}
-	}
-	return row[length];
-}
-
 static bool section_known(const char *section)
 {
 	for (size_t i = 0; i < KEYS; i++)
@@ -303,13 +280,13 @@ static int unknown_section(const char *section, struct error *err)
 	const char *nearest = NULL;
 	unsigned least = UINT_MAX;
 	for (size_t i = 0; i < KEYS; i++) {
-		unsigned d = distance(section, keys[i].section);
+		unsigned d = text_distance(section, keys[i].section);
 		if (d < least) {
 			least = d;
 			nearest = keys[i].section;
 		}
 	}
-	if (nearest && least <= NEAR)
+	if (nearest && least <= TEXT_NEAR)
 		return error_set(err, EINVAL, "unknown section [%s], did you mean [%s]?",
 				 section, nearest);
 	return error_set(err, EINVAL,
@@ -329,13 +306,13 @@ static int unknown_key(const char *section, const char *name, struct error *err)
 		return unknown_section(section, err);
 	for (size_t i = 0; i < KEYS; i++) {
 		bool here = strcmp(keys[i].section, section) == 0;
-		unsigned d = distance(name, keys[i].name);
+		unsigned d = text_distance(name, keys[i].name);
 		if (d < least || (d == least && here)) {
 			least = d;
 			nearest = &keys[i];
 		}
 	}
-	if (!nearest || least > NEAR)
+	if (!nearest || least > TEXT_NEAR)
 		return error_set(err, EINVAL, "unknown key '%s' in [%s]", name, section);
 	if (strcmp(nearest->section, section) == 0)
 		return error_set(err, EINVAL,
@@ -475,6 +452,25 @@ static int check_together(const struct config *cfg, struct error *err)
 		return error_set(err, EINVAL,
 				 "eab-kid and eab-key-file go together: give both");
 	return 0;
+}
+
+int config_set(struct config *cfg, const char *section, const char *name,
+	       const char *value, struct error *err)
+{
+	struct reading rd = {.cfg = cfg, .err = err};
+	for (size_t i = 0; i < KEYS; i++)
+		if (strcmp(keys[i].section, section) == 0 &&
+		    strcmp(keys[i].name, name) == 0)
+			return set_key(&rd, &keys[i], value, err);
+	return unknown_key(section, name, err);
+}
+
+bool config_has_key(const char *name)
+{
+	for (size_t i = 0; i < KEYS; i++)
+		if (strcmp(keys[i].name, name) == 0)
+			return true;
+	return false;
 }
 
 int config_defaults(struct config **result, struct error *err)

@@ -18,7 +18,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CONFIG_LIST_MAX 16
+#define CONFIG_LIST_MAX   16
+#define CONFIG_BEFORE_MAX 365 /* days */
 
 struct config_list {
 	char *item[CONFIG_LIST_MAX];
@@ -77,6 +78,11 @@ int config_parse(FILE *file, const char *path, struct config **cfg, struct error
 /* What an empty file stands for. */
 int config_defaults(struct config **cfg, struct error *err);
 void config_free(struct config *cfg);
+/* Sets one key as a line of the file does: EINVAL with the reason. */
+int config_set(struct config *cfg, const char *section, const char *name,
+	       const char *value, struct error *err);
+/* A key of any section. */
+bool config_has_key(const char *name);
 
 #define CONFIG_DEFAULT_PATH "/etc/certfs.conf"
 

@@ -10,13 +10,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECORD    1
-#define ALIAS_KEY 8
+#define RECORD 1
+/* A domain's row with owners of pages and a policy; the others are without, and are read by
+ * earlier versions too. */
+#define RECORD_WITH_POLICY 2
+#define ALIAS_KEY          8
 
 const char *const file_name[FILE_KINDS] = {
     [FILE_CERT] = "cert.pem",           [FILE_CHAIN] = "chain.pem",
     [FILE_FULLCHAIN] = "fullchain.pem", [FILE_PRIVKEY] = "privkey.pem",
     [FILE_COMBINED] = "combined.pem",
+};
+
+const char *const page_name[PAGE_KINDS] = {
+    [PAGE_POLICY] = "policy",
+    [PAGE_STATUS] = "status",
+    [PAGE_STATUS_JSON] = "status.json",
 };
 
 enum file_kind file_kind_of(const char *name)
@@ -35,7 +44,12 @@ bool file_is_secret(enum file_kind kind)
 
 uint32_t file_mode(enum file_kind kind, uint32_t mode)
 {
-	return mode & (file_is_secret(kind) ? 07770 : 07777);
+	return mode & (file_is_secret(kind) ? 07770 : 07775);
+}
+
+uint32_t page_mode(uint32_t mode)
+{
+	return mode & 07775;
 }
 
 static void alias_key(unsigned char *key, uint32_t target, uint32_t number)
@@ -61,11 +75,22 @@ static void dec_owner(struct dec *d, struct owner *o)
 	o->mode = dec_u32(d);
 }
 
+static const struct owner nobody_set = {OWNER_KEEP, OWNER_KEEP, OWNER_KEEP};
+
+static bool has_policy(const struct domain *d)
+{
+	bool has = d->policy.set != 0 || d->policy.written_s != 0;
+
+	for (int i = 0; i < PAGE_KINDS; i++)
+		has = has || memcmp(&d->page[i], &nobody_set, sizeof(nobody_set)) != 0;
+	return has;
+}
+
 /* `installed` is the second byte, so that a listing passes over retired rows without
  * reading them. */
 static void domain_encode(struct enc *e, const struct domain *d)
 {
-	enc_u8(e, RECORD);
+	enc_u8(e, has_policy(d) ? RECORD_WITH_POLICY : RECORD);
 	enc_u8(e, d->installed);
 	enc_u8(e, (uint8_t)d->name.kind);
 	enc_text(e, d->name.text);
@@ -88,15 +113,37 @@ static void domain_encode(struct enc *e, const struct domain *d)
 	enc_i64(e, d->refused_s);
 	enc_u32(e, d->reminders);
 	enc_i64(e, d->remove_custom_s);
+	if (!has_policy(d))
+		return;
+	enc_u8(e, PAGE_KINDS);
+	for (int i = 0; i < PAGE_KINDS; i++)
+		enc_owner(e, &d->page[i]);
+	policy_encode(e, &d->policy);
+}
+
+static void dec_pages_and_policy(struct dec *in, bool there, struct domain *d)
+{
+	memset(&d->policy, 0, sizeof(d->policy));
+	for (int i = 0; i < PAGE_KINDS; i++)
+		d->page[i] = nobody_set;
+	if (!there)
+		return;
+	if (dec_u8(in) != PAGE_KINDS)
+		in->bad = true;
+	for (int i = 0; i < PAGE_KINDS; i++)
+		dec_owner(in, &d->page[i]);
+	policy_decode(in, &d->policy);
 }
 
 static int domain_decode(uint32_t number, const struct db_value *value, struct domain *d,
 			 struct error *err)
 {
 	struct dec in;
+	uint8_t record;
 
 	dec_init(&in, value->data, value->size);
-	if (dec_u8(&in) != RECORD)
+	record = dec_u8(&in);
+	if (record != RECORD && record != RECORD_WITH_POLICY)
 		in.bad = true;
 	d->number = number;
 	d->installed = dec_u8(&in) != 0;
@@ -122,6 +169,7 @@ static int domain_decode(uint32_t number, const struct db_value *value, struct d
 	d->refused_s = dec_i64(&in);
 	d->reminders = dec_u32(&in);
 	d->remove_custom_s = dec_i64(&in);
+	dec_pages_and_policy(&in, record == RECORD_WITH_POLICY, d);
 	if (!dec_done(&in) || d->name.kind > NAME_FALLBACK)
 		return error_set(err, EIO, "the row of domain %u in the store is damaged",
 				 (unsigned int)number);
@@ -264,13 +312,12 @@ static int domain_new(struct txn *txn, const struct name *name, int64_t now_s,
 	return db_put(txn, DB_NAMES, name->text, strlen(name->text), record, e.size, err);
 }
 
-/* The row of `name`, made where there is none; EEXIST when it is installed. Owners, modes
- * and times are those of a new directory: whoever had the name before has no claim on
+/* The row of `name`, made where there is none; EEXIST when it is installed. Owners, modes,
+ * times and the policy are those of a new directory: whoever had the name before has no claim on
  * what its next owner puts there. */
 static int domain_take(struct txn *txn, const struct name *name, int64_t now_s,
 		       struct domain *d, struct error *err)
 {
-	const struct owner keep = {OWNER_KEEP, OWNER_KEEP, OWNER_KEEP};
 	int rc = domain_find(txn, name->text, d, err);
 
 	if (rc == -ENOENT) {
@@ -286,13 +333,16 @@ static int domain_take(struct txn *txn, const struct name *name, int64_t now_s,
 	d->installed = true;
 	d->target = 0;
 	d->changed_s = now_s;
-	d->dir = keep;
+	d->dir = nobody_set;
 	d->times_gen = 0;
 	d->remove_custom_s = 0;
 	for (int i = 0; i < FILE_KINDS; i++) {
-		d->file[i] = keep;
+		d->file[i] = nobody_set;
 		d->mtime_s[i] = 0;
 	}
+	for (int i = 0; i < PAGE_KINDS; i++)
+		d->page[i] = nobody_set;
+	memset(&d->policy, 0, sizeof(d->policy));
 	d->refused[0] = '\0';
 	d->refused_s = 0;
 	return 0;

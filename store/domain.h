@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
-/* domain: the rows that mkdir, rmdir, ln -s, chmod and chown make.
+/* domain: the rows that mkdir, rmdir, ln -s, chmod, chown and a write of policy make.
  *
  * A domain has a number, given once and never again, that node ids and all other tables
  * use. rmdir marks the row as not installed and keeps everything below it, so that the
@@ -13,6 +13,7 @@
 
 #include "store/db.h"
 #include "store/name.h"
+#include "store/policy.h"
 
 #include <stdint.h>
 
@@ -34,8 +35,14 @@ extern const char *const file_name[FILE_KINDS]; /* "cert.pem", … */
 enum file_kind file_kind_of(const char *name);
 bool file_is_secret(enum file_kind kind); /* privkey, combined */
 
-/* The bits of `mode` that a served file may have: a key is never for everybody. */
+/* The bits of `mode` that a served file may have: a key is never for everybody, and nothing
+ * is everybody's to write. */
 uint32_t file_mode(enum file_kind kind, uint32_t mode);
+
+/* The other files that every directory has. */
+enum page_kind { PAGE_POLICY, PAGE_STATUS, PAGE_STATUS_JSON, PAGE_KINDS };
+extern const char *const page_name[PAGE_KINDS]; /* "policy", … */
+uint32_t page_mode(uint32_t mode);              /* as file_mode() */
 
 /* uid, gid or mode that nobody has set: the default is in force */
 #define OWNER_KEEP UINT32_MAX
@@ -52,6 +59,8 @@ struct domain {
 	int64_t created_s, changed_s;
 	struct owner dir;
 	struct owner file[FILE_KINDS];
+	struct owner page[PAGE_KINDS];
+	struct policy policy;
 	/* utimens of served files: in force while `times_gen` is the generation served */
 	uint32_t times_gen;
 	int64_t mtime_s[FILE_KINDS]; /* 0: the install time */

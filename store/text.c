@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "store/text.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -52,4 +53,25 @@ void text_trim(char *text)
 			text[start] = '\0';
 		return;
 	}
+}
+
+unsigned text_distance(const char *a, const char *b)
+{
+	unsigned row[64];
+	size_t length = strlen(b);
+	if (length >= sizeof(row) / sizeof(*row))
+		return UINT_MAX;
+	for (unsigned j = 0; j <= length; j++)
+		row[j] = j;
+	for (unsigned i = 1; a[i - 1]; i++) {
+		unsigned diagonal = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= length; j++) {
+			unsigned change = diagonal + (a[i - 1] != b[j - 1]);
+			unsigned one = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+			diagonal = row[j];
+			row[j] = change < one ? change : one;
+		}
+	}
+	return row[length];
 }

@@ -14,4 +14,9 @@ void text_clean(char *text);
 /* For a text that was cut to fit its buffer: takes away the character that the cut halved. */
 void text_trim(char *text);
 
+/* Levenshtein's distance, for "did you mean": how many characters must be put in, left out
+ * or changed. UINT_MAX where `b` has more than 63. Up to TEXT_NEAR, one was meant. */
+#define TEXT_NEAR 3
+unsigned text_distance(const char *a, const char *b);
+
 #endif

@@ -273,14 +273,15 @@ def test_key_is_never_readable_by_everybody(plain, pair, folder, how):
     source = pair.write(folder)["combined"]
     os.chmod(source, 0o644)
     subprocess.run([*how, source, plain.path(NAME, "combined.pem")], check=True)
-    os.chmod(plain.path(NAME, "privkey.pem"), 0o644)
+    with pytest.raises(PermissionError):
+        os.chmod(plain.path(NAME, "privkey.pem"), 0o644)
     plain.wait_for_source(NAME, "custom")
     for file in ("combined.pem", "privkey.pem"):
         assert os.stat(plain.path(NAME, file)).st_mode & 0o777 == 0o640
         for generation in os.listdir(plain.path(NAME, ".history")):
             mode = os.stat(plain.path(NAME, ".history", generation, file)).st_mode
             assert mode & 0o777 == 0o440
-    plain.wait_for_log(r"privkey.pem holds a key, .* domain=app.example.com")
+    plain.wait_for_log("privkey.pem of app.example.com holds a key, .* domain=app.example.com")
 
 
 def test_rm_of_a_half_that_waits_withdraws_it(plain, pair):

@@ -2,6 +2,7 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "tests/unit/temp_store.h"
 
+#include "store/codec.h"
 #include "store/domain.h"
 #include "store/generation.h"
 
@@ -82,6 +83,9 @@ static int change_all(struct txn *txn, void *arg, struct error *err)
 	strcpy(d.refused, "not a key");
 	d.refused_s = 8;
 	d.reminders = 9;
+	d.page[PAGE_POLICY] = (struct owner){35, 36, 0600};
+	d.policy.set = 1u << POLICY_KEEP;
+	d.policy.keep = 3;
 	return domain_put(txn, &d, err);
 }
 
@@ -112,7 +116,85 @@ static void a_row_is_read_as_it_was_written(void **state)
 	assert_string_equal(d.refused, "not a key");
 	assert_int_equal(d.refused_s, 8);
 	assert_int_equal(d.reminders, 9);
+	assert_int_equal(d.page[PAGE_POLICY].gid, 36);
+	assert_int_equal(d.page[PAGE_STATUS].mode, OWNER_KEEP);
+	assert_true(policy_has(&d.policy, POLICY_KEEP));
+	assert_int_equal(d.policy.keep, 3);
 	db_read_end(txn);
+}
+
+/* As the version before policies wrote it. */
+static int old_row(struct txn *txn, void *arg, struct error *err)
+{
+	unsigned char key[ENC_NUMBER_KEY], row[1024];
+	const uint32_t keep = OWNER_KEEP;
+	struct enc e;
+
+	(void)arg;
+	enc_init(&e, row, sizeof(row));
+	enc_u8(&e, 1);
+	enc_u8(&e, 1);
+	enc_u8(&e, NAME_DNS);
+	enc_text(&e, "a.example.com");
+	enc_u32(&e, 0);
+	enc_i64(&e, NOW);
+	enc_i64(&e, NOW + 1);
+	for (int i = 0; i < 3; i++)
+		enc_u32(&e, i ? keep : 1000);
+	enc_u32(&e, 0);
+	enc_u8(&e, FILE_KINDS);
+	for (int i = 0; i < FILE_KINDS; i++) {
+		for (int k = 0; k < 3; k++)
+			enc_u32(&e, keep);
+		enc_i64(&e, 0);
+	}
+	enc_u32(&e, 2);
+	enc_i64(&e, 3);
+	enc_i64(&e, 4);
+	enc_text(&e, "no answer");
+	enc_i64(&e, 5);
+	enc_text(&e, "");
+	enc_i64(&e, 0);
+	enc_u32(&e, 0);
+	enc_i64(&e, 6);
+	enc_number_key(key, 2);
+	return db_put(txn, DB_DOMAINS, key, sizeof(key), row, e.size, err);
+}
+
+static int as_old(struct txn *txn, void *arg, struct error *err)
+{
+	unsigned char key[ENC_NUMBER_KEY];
+	struct db_value v;
+
+	(void)arg;
+	enc_number_key(key, 2);
+	assert_ok(db_get(txn, DB_DOMAINS, key, sizeof(key), &v, err), err);
+	assert_int_equal(*(const unsigned char *)v.data, 1);
+	return 0;
+}
+
+static int put_back(struct txn *txn, void *arg, struct error *err)
+{
+	assert_ok(domain_get(txn, 2, arg, err), err);
+	return domain_put(txn, arg, err);
+}
+
+static void row_of_an_earlier_version_is_read_and_stays_one(void **state)
+{
+	struct domain d;
+
+	in_update(*state, old_row, NULL);
+	memset(&d, 0xaa, sizeof(d));
+	in_update(*state, put_back, &d);
+	assert_string_equal(d.name.text, "a.example.com");
+	assert_int_equal(d.dir.uid, 1000);
+	assert_int_equal(d.failures, 2);
+	assert_int_equal(d.remove_custom_s, 6);
+	assert_int_equal(d.policy.set, 0);
+	assert_int_equal(d.policy.written_s, 0);
+	for (int i = 0; i < PAGE_KINDS; i++)
+		assert_int_equal(d.page[i].mode, OWNER_KEEP);
+	in_update(*state, as_old, NULL);
 }
 
 static int missing(struct txn *txn, void *arg, struct error *err)
@@ -172,6 +254,8 @@ static int come_back(struct txn *txn, void *arg, struct error *err)
 	assert_int_equal(d.dir.uid, 5);
 	assert_int_equal(d.dir.mode, OWNER_KEEP);
 	assert_int_equal(d.file[FILE_PRIVKEY].uid, OWNER_KEEP);
+	assert_int_equal(d.page[PAGE_POLICY].uid, OWNER_KEEP);
+	assert_int_equal(d.policy.set, 0);
 	assert_ok(current_get(txn, number, &c, err), err);
 	assert_int_not_equal(c.served, 0);
 	return generation_get(txn, number, c.served, &g, err);
@@ -353,6 +437,7 @@ int main(void)
 	    store_test(fallback_is_number_one_and_stays),
 	    store_test(fallback_is_number_one_whenever_it_comes),
 	    store_test(a_row_is_read_as_it_was_written),
+	    store_test(row_of_an_earlier_version_is_read_and_stays_one),
 	    store_test(what_was_never_made_is_not_there),
 	    store_test(retired_name_comes_back_with_its_generations),
 	    store_test(alias_points_to_an_installed_directory_and_holds_it),

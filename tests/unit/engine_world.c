@@ -167,6 +167,8 @@ static void note_job(struct world *w, const struct wire_message *m)
 	snprintf(t->names, sizeof(t->names), "%s", m->work.names);
 	snprintf(t->order_url, sizeof(t->order_url), "%s", m->work.order_url);
 	snprintf(t->kid, sizeof(t->kid), "%s", m->work.kid);
+	snprintf(t->preferred_chain, sizeof(t->preferred_chain), "%s",
+		 m->work.preferred_chain);
 	t->state = m->work.state;
 	assert_true(m->work.csr_size <= sizeof(t->csr));
 	memcpy(t->csr, m->work.csr, m->work.csr_size);

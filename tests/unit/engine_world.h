@@ -29,6 +29,7 @@ struct told {
 	uint32_t id;
 	unsigned int epoch;
 	char names[4096], order_url[URL_MAX], kid[URL_MAX];
+	char preferred_chain[POLICY_CHAIN_MAX];
 	enum order_state state;
 	unsigned char csr[2048];
 	size_t csr_size;

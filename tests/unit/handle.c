@@ -13,6 +13,17 @@
 
 #include <cmocka.h>
 
+#define USER 1000
+
+/* Root's, which has places enough. */
+static struct handle *opened(struct handles *hs, struct secret *content)
+{
+	struct handle *h = NULL;
+	struct error err = {0};
+
+	return handle_open(hs, 0, content, &h, &err) == 0 ? h : NULL;
+}
+
 static int setup(void **state)
 {
 	*state = handles_new();
@@ -28,7 +39,7 @@ static int teardown(void **state)
 static void an_open_handle_is_found_until_it_is_closed(void **state)
 {
 	struct handles *hs = *state;
-	struct handle *h = handle_open(hs, NULL);
+	struct handle *h = opened(hs, NULL);
 	uint64_t fh;
 
 	assert_non_null(h);
@@ -43,12 +54,12 @@ static void an_open_handle_is_found_until_it_is_closed(void **state)
 static void a_number_is_not_given_out_again(void **state)
 {
 	struct handles *hs = *state;
-	struct handle *h = handle_open(hs, NULL);
+	struct handle *h = opened(hs, NULL);
 	const uint64_t first = h->fh;
 
 	handle_close(hs, first);
 	for (int i = 0; i < HANDLES_MAX + 1; i++) {
-		h = handle_open(hs, NULL);
+		h = opened(hs, NULL);
 		assert_int_not_equal(h->fh, first);
 		handle_close(hs, h->fh);
 	}
@@ -58,11 +69,11 @@ static void a_number_is_not_given_out_again(void **state)
 static void a_handle_of_a_dead_worker_is_not_found(void **state)
 {
 	struct handles *dead = handles_new();
-	struct handle *h = handle_open(dead, NULL);
+	struct handle *h = opened(dead, NULL);
 	const uint64_t fh = h->fh;
 
 	/* The first of this one, as that was: only the worker tells them apart. */
-	assert_non_null(handle_open(*state, NULL));
+	assert_non_null(opened(*state, NULL));
 	assert_null(handle_find(*state, fh));
 	handle_close(*state, fh);
 	assert_ptr_equal(handle_find(dead, fh), h);
@@ -75,18 +86,78 @@ static void no_more_are_open_than_there_are_places(void **state)
 	struct handle *h = NULL;
 
 	for (int i = 0; i < HANDLES_MAX; i++) {
-		h = handle_open(hs, NULL);
+		h = opened(hs, NULL);
 		assert_non_null(h);
 	}
 	/* The content is the table's all the same. */
-	assert_null(handle_open(hs, secret_copy("page", 4)));
+	assert_null(opened(hs, secret_copy("page", 4)));
 	handle_close(hs, h->fh);
-	assert_non_null(handle_open(hs, NULL));
+	assert_non_null(opened(hs, NULL));
+}
+
+static void one_users_flood_leaves_places_for_others(void **state)
+{
+	struct handles *hs = *state;
+	struct handle *h = NULL;
+	struct error err = {0};
+	int r;
+
+	for (unsigned i = 0; i < HANDLES_USERS_MAX; i++) {
+		if (i > 0 && i % HANDLES_USER_MAX == 0) {
+			r = handle_open(hs, USER + i / HANDLES_USER_MAX - 1,
+					secret_copy("page", 4), &h, &err);
+			assert_int_equal(r, -EDQUOT);
+		}
+		r = handle_open(hs, USER + i / HANDLES_USER_MAX, NULL, &h, &err);
+		assert_int_equal(r, 0);
+	}
+	assert_int_equal(handle_open(hs, USER + 99, NULL, &h, &err), -ENFILE);
+	for (unsigned i = HANDLES_USERS_MAX; i < HANDLES_MAX; i++)
+		assert_non_null(opened(hs, NULL));
+	assert_null(opened(hs, NULL));
+}
+
+static void one_user_has_so_many_bytes(void **state)
+{
+	const unsigned each = HANDLES_USER_BYTES / PEM_FILE_MAX;
+	struct handles *hs = *state;
+	struct handle *h = NULL, *other = NULL;
+	struct error err = {0};
+
+	for (unsigned i = 0; i < each; i++) {
+		assert_int_equal(handle_open(hs, USER, NULL, &h, &err), 0);
+		assert_int_equal(handle_resize(h, PEM_FILE_MAX), 0);
+	}
+	assert_int_equal(handle_open(hs, USER, NULL, &other, &err), 0);
+	assert_int_equal(handle_write(other, "x", 1, 0), -EDQUOT);
+	assert_null(other->content);
+	assert_int_equal(handle_open(hs, USER, secret_copy("page", 4), &other, &err),
+			 -EDQUOT);
+	assert_int_equal(handle_open(hs, USER + 1, NULL, &other, &err), 0);
+	assert_int_equal(handle_resize(other, PEM_FILE_MAX), 0);
+	/* What is cut off or closed makes room. */
+	assert_int_equal(handle_resize(h, 3), 0);
+	assert_in_range(secret_capacity(h->content), 3, 4096);
+	handle_close(hs, h->fh);
+	assert_int_equal(handle_open(hs, USER, NULL, &h, &err), 0);
+	assert_int_equal(handle_resize(h, PEM_FILE_MAX), 0);
+}
+
+static void a_mark_is_this_workers_and_no_handles(void **state)
+{
+	struct handles *hs = *state, *dead = handles_new();
+	struct handle *h = opened(hs, NULL);
+
+	assert_true(handle_is_ours(hs, handle_mark(hs)));
+	assert_true(handle_is_ours(hs, h->fh));
+	assert_null(handle_find(hs, handle_mark(hs)));
+	assert_false(handle_is_ours(hs, handle_mark(dead)));
+	handles_free(dead);
 }
 
 static void a_page_is_kept_as_it_was_rendered(void **state)
 {
-	struct handle *h = handle_open(*state, secret_copy("page", 4));
+	struct handle *h = opened(*state, secret_copy("page", 4));
 
 	assert_int_equal(secret_size(h->content), 4);
 	assert_memory_equal(secret_data(h->content), "page", 4);
@@ -99,7 +170,7 @@ static void a_page_is_kept_as_it_was_rendered(void **state)
 static void the_write_handle_of_a_file_and_process_is_found(void **state)
 {
 	struct handles *hs = *state;
-	struct handle *page = handle_open(hs, NULL), *h = handle_open(hs, NULL);
+	struct handle *page = opened(hs, NULL), *h = opened(hs, NULL);
 
 	page->number = h->number = 3;
 	page->kind = h->kind = FILE_PRIVKEY;
@@ -116,7 +187,7 @@ static void the_write_handle_of_a_file_and_process_is_found(void **state)
 
 static void writes_collect_in_any_order(void **state)
 {
-	struct handle *h = handle_open(*state, NULL);
+	struct handle *h = opened(*state, NULL);
 
 	assert_int_equal(handle_write(h, "def", 3, 3), 0);
 	assert_true(h->dirty);
@@ -129,7 +200,7 @@ static void writes_collect_in_any_order(void **state)
 
 static void what_did_not_change_is_not_dirty(void **state)
 {
-	struct handle *h = handle_open(*state, NULL);
+	struct handle *h = opened(*state, NULL);
 
 	assert_int_equal(handle_resize(h, 0), 0);
 	assert_int_equal(handle_write(h, "", 0, 0), 0);
@@ -144,7 +215,7 @@ static void what_did_not_change_is_not_dirty(void **state)
 
 static void what_was_cut_off_does_not_come_back(void **state)
 {
-	struct handle *h = handle_open(*state, NULL);
+	struct handle *h = opened(*state, NULL);
 
 	assert_int_equal(handle_write(h, "secret", 6, 0), 0);
 	assert_int_equal(handle_resize(h, 1), 0);
@@ -154,7 +225,7 @@ static void what_was_cut_off_does_not_come_back(void **state)
 
 static void a_file_beyond_its_limit_is_refused_and_stays(void **state)
 {
-	struct handle *h = handle_open(*state, NULL);
+	struct handle *h = opened(*state, NULL);
 	char *whole = calloc(1, PEM_FILE_MAX);
 
 	assert_non_null(whole);
@@ -181,6 +252,9 @@ int main(void)
 	    TEST(a_number_is_not_given_out_again),
 	    TEST(a_handle_of_a_dead_worker_is_not_found),
 	    TEST(no_more_are_open_than_there_are_places),
+	    TEST(one_users_flood_leaves_places_for_others),
+	    TEST(one_user_has_so_many_bytes),
+	    TEST(a_mark_is_this_workers_and_no_handles),
 	    TEST(a_page_is_kept_as_it_was_rendered),
 	    TEST(the_write_handle_of_a_file_and_process_is_found),
 	    TEST(writes_collect_in_any_order),

@@ -205,27 +205,41 @@ static void a_directory_holds_so_many_and_a_removed_one_makes_room(void **state)
 	}
 	assert_int_equal(create_fails(s, DIR, "more"), -EDQUOT);
 	create(s, DIR + 1, "more", USER);
+	/* Of one user: its flood keeps nobody else from writing there. */
+	create(s, DIR, "root's", 0);
+	create(s, DIR, "another's", USER + 1);
 	assert_true(scratch_remove(s, DIR, "file-7"));
 	create(s, DIR, "more", USER);
 }
 
-static void all_directories_together_hold_so_many(void **state)
+/* Makes files until it is refused; how many there were. */
+static uint32_t flood(struct scratch *s, uint32_t uid, int code)
 {
-	struct scratch *s = *state;
 	struct scratch_info info;
 	struct error err;
-	char name[16];
+	char name[32];
 	uint32_t made = 0;
 	int r;
 
 	do {
-		snprintf(name, sizeof(name), "file-%u", made);
-		r = scratch_create(s, 1 + made / SCRATCH_DIR_MAX, name, USER, USER, 0600,
+		snprintf(name, sizeof(name), "file-%u-%u", uid, made);
+		r = scratch_create(s, 1 + made / SCRATCH_DIR_MAX, name, uid, uid, 0600,
 				   NOW, &info, &err);
-	} while (r == 0 && ++made <= SCRATCH_TOTAL_MAX);
-	assert_int_equal(r, -ENOSPC);
-	assert_int_equal(err.code, ENOSPC);
-	assert_true(made >= 2 * SCRATCH_DIR_MAX);
+	} while (r == 0 && ++made <= SCRATCH_FILES);
+	assert_int_equal(r, -code);
+	assert_int_equal(err.code, code);
+	return made;
+}
+
+static void a_user_makes_so_many_and_users_leave_root_its_own(void **state)
+{
+	const unsigned all = SCRATCH_FILES - SCRATCH_ROOT_FILES;
+	struct scratch *s = *state;
+
+	for (unsigned i = 0; i < all / SCRATCH_USER_FILES; i++)
+		assert_int_equal(flood(s, USER + i, EDQUOT), SCRATCH_USER_FILES);
+	assert_int_equal(flood(s, USER + 99, ENOSPC), 0);
+	assert_int_equal(flood(s, 0, EDQUOT), SCRATCH_ROOT_FILES);
 }
 
 static void one_user_does_not_fill_it_for_another(void **state)
@@ -253,20 +267,60 @@ static void one_user_does_not_fill_it_for_another(void **state)
 	assert_int_equal(scratch_resize(s, serial, SCRATCH_FILE_MAX, NOW), 0);
 }
 
-static void all_users_together_have_so_much(void **state)
+static void fill(struct scratch *s, const char *name, uint32_t uid)
 {
-	struct scratch *s = *state;
+	assert_int_equal(
+	    scratch_resize(s, create(s, DIR, name, uid), SCRATCH_FILE_MAX, NOW), 0);
+}
+
+static void all_users_together_leave_root_its_share(void **state)
+{
 	const unsigned each = SCRATCH_USER_MAX / SCRATCH_FILE_MAX;
+	const unsigned users = (SCRATCH_TOTAL_MAX - SCRATCH_ROOT_MAX) / SCRATCH_FILE_MAX;
+	struct scratch *s = *state;
 	char name[16];
 
-	for (unsigned i = 0; i < SCRATCH_TOTAL_MAX / SCRATCH_FILE_MAX; i++) {
+	for (unsigned i = 0; i < users; i++) {
 		snprintf(name, sizeof(name), "file-%u", i);
-		assert_int_equal(scratch_resize(s, create(s, DIR, name, USER + i / each),
-						SCRATCH_FILE_MAX, NOW),
-				 0);
+		fill(s, name, USER + i / each);
 	}
 	assert_int_equal(scratch_resize(s, create(s, DIR, "one more", USER + 99), 1, NOW),
 			 -ENOSPC);
+	for (unsigned i = 0; i < SCRATCH_ROOT_MAX / SCRATCH_FILE_MAX; i++) {
+		snprintf(name, sizeof(name), "root-%u", i);
+		fill(s, name, 0);
+	}
+	assert_int_equal(scratch_resize(s, create(s, DIR, "root's", 0), 1, NOW), -EDQUOT);
+}
+
+static void what_is_given_away_counts_for_who_made_it(void **state)
+{
+	struct scratch *s = *state;
+	struct scratch_info info;
+
+	fill(s, "a", 0);
+	fill(s, "b", 0);
+	assert_true(scratch_find(s, DIR, "a", &info));
+	info.uid = USER;
+	assert_true(scratch_set(s, &info));
+	assert_true(scratch_find(s, DIR, "b", &info));
+	info.uid = USER;
+	assert_true(scratch_set(s, &info));
+	fill(s, "c", USER);
+	fill(s, "d", USER);
+	assert_int_equal(scratch_resize(s, create(s, DIR, "e", USER), 1, NOW), -EDQUOT);
+}
+
+static void what_was_cut_off_takes_no_memory(void **state)
+{
+	struct scratch *s = *state;
+	const uint32_t serial = create(s, DIR, "new", USER);
+
+	assert_int_equal(scratch_resize(s, serial, SCRATCH_FILE_MAX, NOW), 0);
+	assert_int_equal(scratch_write(s, serial, "abc", 3, 0, NOW), 0);
+	assert_int_equal(scratch_resize(s, serial, 3, NOW), 0);
+	assert_in_range(secret_capacity(by_serial(s, serial)->content), 3, 4096);
+	assert_content(s, serial, "abc");
 }
 
 static void a_directory_takes_its_files_along(void **state)
@@ -326,9 +380,11 @@ int main(void)
 	    TEST(a_rename_takes_the_name_from_whoever_has_it),
 	    TEST(a_listing_has_each_file_of_its_directory_once),
 	    TEST(a_directory_holds_so_many_and_a_removed_one_makes_room),
-	    TEST(all_directories_together_hold_so_many),
+	    TEST(a_user_makes_so_many_and_users_leave_root_its_own),
 	    TEST(one_user_does_not_fill_it_for_another),
-	    TEST(all_users_together_have_so_much),
+	    TEST(all_users_together_leave_root_its_share),
+	    TEST(what_is_given_away_counts_for_who_made_it),
+	    TEST(what_was_cut_off_takes_no_memory),
 	    TEST(a_directory_takes_its_files_along),
 	    TEST(what_was_unused_for_an_hour_goes),
 	    TEST(a_serial_is_not_used_again_while_its_file_lives),

@@ -841,10 +841,63 @@ static void policy_says_what_is_in_force_and_where_it_comes_from(void **state)
 	s->ctx.cfg = &own;
 	text = render(s, status_policy, p.number);
 	has(text, "# What is in force for a.example.com.");
-	has(text, "\n# built in\nkey-type = p256\n");
-	snprintf(wanted, sizeof(wanted), "\n# %s\nbefore = 12\n", own.path);
+	has(text,
+	    "\n# whether certificates are ordered and renewed, yes or no (built in)\n"
+	    "#managed = yes\n");
+	has(text, " (built in)\n#key-type = p256\n");
+	snprintf(wanted, sizeof(wanted), " (%s)\n#before = 12\n", own.path);
 	has(text, wanted);
 	lacks(text, "eab");
+	free(text);
+}
+
+static int policy_in(struct txn *txn, void *arg, struct error *err)
+{
+	const char *text = arg;
+	struct domain d;
+
+	if (domain_find(txn, "a.example.com", &d, err) ||
+	    policy_parse(text, strlen(text), &d.policy, err))
+		return -err->code;
+	return domain_put(txn, &d, err);
+}
+
+static void what_policy_sets_can_be_written_back_as_it_is_read(void **state)
+{
+	struct scene *s = *state;
+	struct plan p = {.name = "a.example.com", .source = SOURCE_MANAGED};
+	char *text, *again;
+
+	plan(s, &p);
+	s->ctx.defaults = s->cfg;
+	text = (char *)"managed = no\nkeep = 3\npreferred-chain = Top # X\n";
+	assert_int_equal(db_update(s->db, policy_in, text, &s->err), 0);
+	text = render(s, status_policy, p.number);
+	has(text, "(set here; else yes, built in)\nmanaged = no\n");
+	has(text, "(set here; else 10, built in)\nkeep = 3\n");
+	has(text, "\npreferred-chain = Top # X\n");
+	has(text, "\n#before = 30\n");
+	assert_int_equal(db_update(s->db, policy_in, text, &s->err), 0);
+	again = render(s, status_policy, p.number);
+	assert_string_equal(again, text);
+	free(again);
+	free(text);
+}
+
+static void name_that_is_not_managed_tells_of_no_renewal(void **state)
+{
+	struct scene *s = *state;
+	struct plan p = {.name = "a.example.com", .source = SOURCE_MANAGED};
+	char *text, no[] = "managed = no\n";
+
+	plan(s, &p);
+	text = render(s, status_page, p.number);
+	lacks(text, "managed = no");
+	free(text);
+	assert_int_equal(db_update(s->db, policy_in, no, &s->err), 0);
+	text = render(s, status_page, p.number);
+	has(text, "managed = no");
+	lacks(text, "renewal is due");
 	free(text);
 }
 
@@ -892,6 +945,8 @@ int main(void)
 	    TEST(empty_store_gives_whole_pages),
 	    TEST(config_page_can_be_read_as_a_configuration),
 	    TEST(policy_says_what_is_in_force_and_where_it_comes_from),
+	    TEST(what_policy_sets_can_be_written_back_as_it_is_read),
+	    TEST(name_that_is_not_managed_tells_of_no_renewal),
 	    TEST(unknown_domain_has_no_page),
 	};
 
