@@ -311,3 +311,15 @@ def test_writer_shows_what_it_shows_on_ext4(world, writer):
     before = try_what_is_refused(world, writer, cases, reference, wrong)
     try_what_is_good(world, writer, cases, reference, before, wrong)
     assert not wrong, "\n".join(wrong)
+
+
+def test_pkcs12_made_beside_the_pair_is_there_for_its_owner(world):
+    folder = world.plain.mkdir("beside.example.com")
+    subprocess.run(["openssl", "pkcs12", "-export", "-in", "fullchain.pem", "-inkey", KEY,
+                    "-passout", "pass:", "-out", "x.p12"], cwd=folder, check=True)
+    assert beside(folder) == ["x.p12"]
+    assert stat.S_IMODE(os.stat(f"{folder}/x.p12").st_mode) == 0o600
+    key = subprocess.run(["openssl", "pkcs12", "-in", "x.p12", "-passin", "pass:", "-nodes",
+                          "-nocerts"], cwd=folder, check=True, capture_output=True).stdout
+    assert belong_together(Seen.of(f"{folder}/cert.pem").content, key)
+    assert world.plain.status("beside.example.com")["waiting"] == []
