@@ -394,6 +394,8 @@ static void rename_scratch(fuse_req_t req, uint32_t number, const char *from,
 	item->content = scratch_content(fs->scratch, info.serial);
 	item->lost = !item->content;
 	item->mode = info.mode_set ? info.mode : OWNER_KEEP;
+	item->owner_uid = info.uid_set ? info.uid : OWNER_KEEP;
+	item->owner_gid = info.gid_set ? info.gid : OWNER_KEEP;
 	item->mtime_s = info.times_set ? info.mtime_s : 0;
 	work_submit(item);
 }
@@ -434,6 +436,21 @@ static int set_page(struct item *item, struct txn *txn, struct domain *d,
 	if (kind == PAGE_POLICY && item->set & FUSE_SET_ATTR_MTIME)
 		d->policy.written_s = item->mtime_s;
 	return domain_put(txn, d, err);
+}
+
+/* Of what waits, when it was written by this name last. */
+static int set_mtime(const struct item *item, struct txn *txn, struct domain *d,
+		     const struct node *n, uint32_t served, struct error *err)
+{
+	int r = waiting_touch(txn, d->number, (enum file_kind)n->index, item->mtime_s,
+			      clock_now_s(item->fs->clk), err);
+	if (r != -ENOENT)
+		return r;
+	if (d->times_gen != served)
+		memset(d->mtime_s, 0, sizeof(d->mtime_s));
+	d->times_gen = served;
+	d->mtime_s[n->index] = item->mtime_s;
+	return 0;
 }
 
 static int do_setattr(struct item *item, struct txn *txn, struct error *err)
@@ -485,12 +502,8 @@ static int do_setattr(struct item *item, struct txn *txn, struct error *err)
 	} else if (touch && managed && n.index != FILE_PRIVKEY &&
 		   n.index != FILE_COMBINED)
 		r = work_renew_in(item->fs, txn, n.number, err);
-	else if (item->set & FUSE_SET_ATTR_MTIME) {
-		if (d.times_gen != c.served)
-			memset(d.mtime_s, 0, sizeof(d.mtime_s));
-		d.times_gen = c.served;
-		d.mtime_s[n.index] = item->mtime_s;
-	}
+	else if (item->set & FUSE_SET_ATTR_MTIME)
+		r = set_mtime(item, txn, &d, &n, c.served, err);
 	/* engine_renew_in() wrote the row itself */
 	if (r == 0 && (!touch || !managed))
 		r = domain_put(txn, &d, err);
@@ -544,6 +557,8 @@ static void set_scratch(fuse_req_t req, fuse_ino_t ino, uint32_t serial,
 		info.uid = attr->st_uid;
 	if (set & FUSE_SET_ATTR_GID)
 		info.gid = attr->st_gid;
+	info.uid_set |= !!(set & FUSE_SET_ATTR_UID);
+	info.gid_set |= !!(set & FUSE_SET_ATTR_GID);
 	if (set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)) {
 		info.mtime_s = wanted_mtime(fs, attr, set);
 		info.times_set =

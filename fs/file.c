@@ -12,6 +12,7 @@
 #include "fs/work.h"
 #include "store/generation.h"
 #include "store/order.h"
+#include "store/waiting.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -113,6 +114,21 @@ static void keep_custom(struct fs *fs, uint32_t number)
 	work_submit(item);
 }
 
+/* `cat leaf > fullchain.pem; cat chain >> fullchain.pem` before there is a key: what waits is
+ * what it was written to. Others go on from what they have read. */
+static int appended_to(struct fs *fs, struct txn *txn, const struct node *n,
+		       struct secret **content, struct error *err)
+{
+	struct waiting w;
+	int r = waiting_get(txn, n->number, clock_now_s(fs->clk), &w, err);
+	if (r < 0)
+		return r;
+	*content = w.file[n->index];
+	w.file[n->index] = NULL;
+	waiting_clear(&w);
+	return 0;
+}
+
 /* Without O_TRUNC a writer goes on from what is there (`>>`, an editor that truncates
  * later). */
 static int open_for_write(fuse_req_t req, struct txn *txn, const struct node *n,
@@ -125,7 +141,9 @@ static int open_for_write(fuse_req_t req, struct txn *txn, const struct node *n,
 	    n->kind == NODE_POLICY ? FILE_KINDS : (enum file_kind)n->index;
 	if (!(fi->flags & O_TRUNC) && kind == FILE_KINDS)
 		r = tree_page(fs, txn, n, &content, err);
-	else if (!(fi->flags & O_TRUNC))
+	else if (!(fi->flags & O_TRUNC) && fi->flags & O_APPEND)
+		r = appended_to(fs, txn, n, &content, err);
+	if (r == 0 && !content && !(fi->flags & O_TRUNC))
 		r = generation_read(txn, n->number, n->gen, kind, &content, err);
 	if (r < 0)
 		return r;

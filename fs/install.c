@@ -161,28 +161,47 @@ static bool chain_for_custom(struct making *m)
 	return true;
 }
 
-/* chmod and utimens come before the close (cp -p) or the rename (rsync), and go along. */
+static struct waiting_marks marks_of(const struct item *item)
+{
+	return (struct waiting_marks){item->mtime_s, item->owner_uid, item->owner_gid};
+}
+
+static void note_mode(struct making *m, const struct item *item)
+{
+	if (item->mode != OWNER_KEEP)
+		m->domain.file[item->kind].mode = file_mode(item->kind, item->mode);
+}
+
+static void note_marks(struct domain *d, int kind, const struct waiting_marks *marks)
+{
+	if (marks->uid != OWNER_KEEP)
+		d->file[kind].uid = marks->uid;
+	if (marks->gid != OWNER_KEEP)
+		d->file[kind].gid = marks->gid;
+	if (marks->mtime_s)
+		d->mtime_s[kind] = marks->mtime_s;
+}
+
+/* chmod, chown and utimens come before the close (cp -p) or the rename (rsync), and go along;
+ * those of the half that waited come into force now. */
 static void note_attributes(struct making *m, const struct item *item, uint32_t gen)
 {
 	struct domain *d = &m->domain;
-	if (item->mode != OWNER_KEEP)
-		d->file[item->kind].mode = file_mode(item->kind, item->mode);
-	/* Of a half that waits they would be those of what is served. */
-	if (gen && item->owner_uid != OWNER_KEEP)
-		d->file[item->kind].uid = item->owner_uid;
-	if (gen && item->owner_gid != OWNER_KEEP)
-		d->file[item->kind].gid = item->owner_gid;
-	if (gen && d->times_gen != gen) {
+	struct waiting_marks marks = marks_of(item);
+	note_mode(m, item);
+	if (d->times_gen != gen) {
 		d->times_gen = gen;
-		memcpy(d->mtime_s, m->waiting.mtime_s, sizeof(d->mtime_s));
+		memset(d->mtime_s, 0, sizeof(d->mtime_s));
+		for (int i = 0; i < FILE_KINDS; i++)
+			note_marks(d, i, &m->waiting.marks[i]);
 	}
-	if (gen && item->mtime_s)
-		d->mtime_s[item->kind] = item->mtime_s;
+	note_marks(d, item->kind, &marks);
 }
 
 static int keep_waiting(struct making *m, struct item *item, struct txn *txn,
 			struct error *err)
 {
+	struct waiting_marks marks = marks_of(item);
 	int r;
 	if (item->kind == FILE_PRIVKEY)
 		r = x509_check_key(m->written.key, err);
@@ -192,9 +211,9 @@ static int keep_waiting(struct making *m, struct item *item, struct txn *txn,
 		r = x509_check_certs(m->written.cert, m->written.certs, &m->domain.name,
 				     m->alias, m->aliases, m->now_s, err);
 	if (r == 0)
-		r = waiting_put(txn, item->number, item->kind, item->content,
-				item->mtime_s, m->now_s, err);
-	note_attributes(m, item, 0);
+		r = waiting_put(txn, item->number, item->kind, item->content, &marks,
+				m->now_s, err);
+	note_mode(m, item);
 	m->domain.refused[0] = '\0';
 	if (r == 0)
 		r = domain_put(txn, &m->domain, err);
@@ -226,15 +245,56 @@ static bool complete(struct making *m, const struct item *item)
 	return m->key && m->certs > 0;
 }
 
+static bool same_cert(const struct pem_cert *a, const struct pem_cert *b)
+{
+	return a->size == b->size && memcmp(a->der, b->der, a->size) == 0;
+}
+
+static bool same_chain(const struct pair *a, const struct pair *b)
+{
+	bool same = a->chain_size == b->chain_size;
+	for (size_t i = 0; same && i < a->chain_size; i++)
+		same = same_cert(&a->chain[i], &b->chain[i]);
+	return same;
+}
+
+static bool same_key(const struct pair *a, const struct pair *b)
+{
+	return secret_size(a->key) == secret_size(b->key) &&
+	       memcmp(secret_data(a->key), secret_data(b->key), secret_size(a->key)) == 0;
+}
+
 static bool same_pair(const struct pair *a, const struct pair *b)
 {
-	bool same = a->key && b->key && a->leaf.size == b->leaf.size &&
-		    memcmp(a->leaf.der, b->leaf.der, a->leaf.size) == 0 &&
-		    a->chain_size == b->chain_size;
-	for (size_t i = 0; same && i < a->chain_size; i++)
-		same = a->chain[i].size == b->chain[i].size &&
-		       memcmp(a->chain[i].der, b->chain[i].der, a->chain[i].size) == 0;
-	return same;
+	return a->key && b->key && same_cert(&a->leaf, &b->leaf) && same_chain(a, b);
+}
+
+/* Has this file the same in it, however it is spelt? */
+static bool same_in(enum file_kind kind, const struct pair *a, const struct pair *b)
+{
+	bool leaf = kind != FILE_CHAIN && kind != FILE_PRIVKEY;
+	bool chain = kind != FILE_CERT && kind != FILE_PRIVKEY;
+	return a->key && b->key && (!leaf || same_cert(&a->leaf, &b->leaf)) &&
+	       (!chain || same_chain(a, b)) && (!file_is_secret(kind) || same_key(a, b));
+}
+
+/* What was written to the other names is read back as it was written for as long as it
+ * is true: a new spelling of the certificate is none of the key. */
+static int keep_written(const struct making *m, const struct item *item, struct txn *txn,
+			const struct pair *pair, struct written *written,
+			struct secret **kept, struct error *err)
+{
+	struct current c;
+	int r = current_get(txn, item->number, &c, err);
+	for (int i = 0; i < FILE_KINDS && r == 0; i++) {
+		enum file_kind kind = (enum file_kind)i;
+		if (written->file[i] || !same_in(kind, pair, &m->custom))
+			continue;
+		r = generation_written(txn, item->number, c.newest[SOURCE_CUSTOM], kind,
+				       &kept[i], err);
+		written->file[i] = kept[i];
+	}
+	return r;
 }
 
 static int note_served(struct making *m, struct item *item, struct txn *txn, uint32_t gen,
@@ -302,6 +362,7 @@ static int store_pair(struct making *m, struct item *item, struct txn *txn,
 		      const struct pair *pair, struct error *err)
 {
 	struct written written = {{NULL}};
+	struct secret *kept[FILE_KINDS] = {NULL};
 	char origin[64];
 	uint32_t gen;
 	snprintf(origin, sizeof(origin), "written by uid %u", item->uid);
@@ -310,10 +371,16 @@ static int store_pair(struct making *m, struct item *item, struct txn *txn,
 	written.file[item->kind] = item->content;
 	int r = note_again(m, item, txn, pair, err);
 	if (r == 0)
+		r = keep_written(m, item, txn, pair, &written, kept, err);
+	if (r == 0)
 		r = generation_add(
 		    txn, item->number, pair, SOURCE_CUSTOM, &written, origin, m->now_s,
 		    policy_keep(&m->domain.policy, item->fs->cfg), &gen, err);
-	return r < 0 ? r : note_served(m, item, txn, gen, err);
+	if (r == 0)
+		r = note_served(m, item, txn, gen, err);
+	for (int i = 0; i < FILE_KINDS; i++)
+		secret_free(kept[i]);
+	return r;
 }
 
 /* The same pair written once more (rsync, a second cp) is no new generation, unless its

@@ -37,7 +37,7 @@ struct reader {
 	uint32_t named; /* generation that the last LOOKUP was given; 0: it was used */
 	uint8_t named_kind; /* enum file_kind */
 	uint8_t met, read;  /* files of the pair, bit i is enum file_kind i */
-	bool sure;          /* a pair was completed: its readers stay, or move */
+	bool sure;          /* a half came twice in a row: the second one began a pair */
 	uint8_t half;       /* that was met last */
 	bool walks;         /* a LOOKUP came, and no GETATTR yet */
 	uint8_t reserved[2];
@@ -359,11 +359,13 @@ static uint32_t decide(struct pairs *p, struct reader *r, const struct pairs_ope
 	if (completes(r, o, bits)) {
 		r->have |= bits;
 		r->met |= kind_bit(o->kind);
-		r->sure |= (r->have & HALVES) == HALVES;
 		return r->gen;
 	}
-	if (half && (r->have & HALVES) == half && (r->sure || !o->by_path))
-		g->abandoned |= (uint8_t)half;
+	if (half && (r->have & HALVES) == half) {
+		if (r->sure || !o->by_path)
+			g->abandoned |= (uint8_t)half;
+		r->sure = true;
+	}
 	begin(r, o, bits);
 	return o->served;
 }

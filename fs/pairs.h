@@ -32,9 +32,10 @@
  * checks permissions at the end of a path's walk, while names and attributes are handed
  * out with timeout 0: one for each open(2), after the last LOOKUP, and ESTALE there means what
  * it means at OPEN. But stat(2) looks the same. So a file that is met again before anything
- * was read from it was not opened again; and since what a thread opened before the rotation
- * was not seen, a half that is abandoned says of its group only something once the thread was
- * seen to complete a pair. Which half a thread begins its pairs with is told by its pauses.
+ * was read from it was not opened again. What a thread opened before the rotation was not seen,
+ * so the first half that comes twice in a row may have completed a pair and begun the next
+ * one: only from then on is it known where the thread's pairs begin, and says a half that
+ * is abandoned something of its group. Which half a thread begins its pairs with is told by its pauses.
  *
  * A thread that can't be seen (tid 0, of a foreign pid namespace) opens whatever its path
  * led to: the generation that is served, but for the moment of a rotation.

@@ -42,7 +42,7 @@ struct scratch_info {
 	int64_t mtime_s;
 	size_t size;
 	bool times_set; /* utimens was called: the time goes along with a rename */
-	bool mode_set, owner_set;
+	bool mode_set, uid_set, gid_set; /* so do these */
 };
 
 struct scratch;

@@ -263,22 +263,40 @@ static int key_open(struct txn *txn, uint32_t number, uint32_t gen, const struct
 			    sizeof(place), key, err);
 }
 
+static int written_open(struct txn *txn, uint32_t number, uint32_t gen,
+			enum file_kind kind, const struct row *row,
+			struct secret **content, struct error *err)
+{
+	unsigned char place[FILE_PLACE];
+
+	*content = NULL;
+	if (!row->written[kind].data)
+		return 0;
+	file_place(place, number, gen, kind);
+	return seal_decrypt(db_seal(txn), row->written[kind].data,
+			    row->written[kind].size, place, sizeof(place), content, err);
+}
+
+int generation_written(struct txn *txn, uint32_t number, uint32_t gen,
+		       enum file_kind kind, struct secret **content, struct error *err)
+{
+	struct row row;
+	int rc = row_get(txn, number, gen, &row, err);
+
+	return rc ? rc : written_open(txn, number, gen, kind, &row, content, err);
+}
+
 int generation_read(struct txn *txn, uint32_t number, uint32_t gen, enum file_kind kind,
 		    struct secret **content, struct error *err)
 {
-	unsigned char place[FILE_PLACE];
 	struct row row;
 	struct pair p;
 	int rc = row_get(txn, number, gen, &row, err);
 
-	if (rc)
+	if (rc == 0)
+		rc = written_open(txn, number, gen, kind, &row, content, err);
+	if (rc || *content)
 		return rc;
-	if (row.written[kind].data) {
-		file_place(place, number, gen, kind);
-		return seal_decrypt(db_seal(txn), row.written[kind].data,
-				    row.written[kind].size, place, sizeof(place), content,
-				    err);
-	}
 	rc = row_borrow(txn, &row, &p, err);
 	if (rc == 0 && layout_of[kind].key)
 		rc = key_open(txn, number, gen, &row, &p.key, err);

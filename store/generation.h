@@ -43,6 +43,9 @@ int generation_get(struct txn *txn, uint32_t number, uint32_t gen, struct genera
 /* The content of one of its files; the caller frees. */
 int generation_read(struct txn *txn, uint32_t number, uint32_t gen, enum file_kind kind,
 		    struct secret **content, struct error *err);
+/* The same where somebody wrote it, else *content is NULL. */
+int generation_written(struct txn *txn, uint32_t number, uint32_t gen,
+		       enum file_kind kind, struct secret **content, struct error *err);
 /* The pair as checked structures (leaf, chain, key). pair_clear() frees. */
 int generation_pair(struct txn *txn, uint32_t number, uint32_t gen, struct pair *pair,
 		    struct error *err);

@@ -7,8 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define RECORD      2
-#define WAITING_KEY 5
+#define RECORD          3
+#define RECORD_NO_OWNER 2
+#define WAITING_KEY     5
 
 /* The key is the place too to which what waits is sealed. */
 static void waiting_key(unsigned char *key, uint32_t number, enum file_kind kind)
@@ -25,49 +26,84 @@ static bool is_over(int64_t since_s, int64_t now_s)
 	return now_s - since_s >= WAITING_S;
 }
 
-static int row_open(struct txn *txn, const unsigned char *key, const struct db_value *v,
-		    int64_t now_s, struct secret **content, int64_t *since_s,
-		    int64_t *mtime_s, struct error *err)
-{
+/* A row as it is stored: what is sealed is opened by those who want it. */
+struct row {
+	int64_t since_s;
+	struct waiting_marks marks;
 	const unsigned char *sealed;
-	struct dec d;
 	size_t size;
+};
 
-	dec_init(&d, v->data, v->size);
-	if (dec_u8(&d) != RECORD)
+static int row_get(struct txn *txn, const unsigned char *key, struct row *row,
+		   struct error *err)
+{
+	struct db_value v;
+	struct dec d;
+	uint8_t record;
+	int rc = db_get(txn, DB_WAITING, key, WAITING_KEY, &v, err);
+
+	if (rc)
+		return rc;
+	dec_init(&d, v.data, v.size);
+	record = dec_u8(&d);
+	row->since_s = dec_i64(&d);
+	row->marks = (struct waiting_marks){dec_i64(&d), OWNER_KEEP, OWNER_KEEP};
+	if (record == RECORD) {
+		row->marks.uid = dec_u32(&d);
+		row->marks.gid = dec_u32(&d);
+	} else if (record != RECORD_NO_OWNER) {
 		d.bad = true;
-	*since_s = dec_i64(&d);
-	*mtime_s = dec_i64(&d);
-	sealed = dec_blob(&d, &size);
-	if (!dec_done(&d))
-		return error_set(err, EIO, "a waiting file in the store is damaged");
-	if (is_over(*since_s, now_s)) {
-		*since_s = *mtime_s = 0;
-		return 0;
 	}
-	return seal_decrypt(db_seal(txn), sealed, size, key, WAITING_KEY, content, err);
+	row->sealed = dec_blob(&d, &row->size);
+	return dec_done(&d)
+		   ? 0
+		   : error_set(err, EIO, "a waiting file in the store is damaged");
+}
+
+static int row_put(struct txn *txn, const unsigned char *key, const struct row *row,
+		   struct error *err)
+{
+	struct secret *record = secret_new(row->size + 40);
+	struct enc e;
+	int rc;
+
+	if (!record)
+		return error_set(err, ENOMEM, "no memory for a waiting file");
+	enc_init(&e, secret_room(record), secret_capacity(record));
+	enc_u8(&e, RECORD);
+	enc_i64(&e, row->since_s);
+	enc_i64(&e, row->marks.mtime_s);
+	enc_u32(&e, row->marks.uid);
+	enc_u32(&e, row->marks.gid);
+	enc_blob(&e, row->sealed, row->size);
+	rc = db_put(txn, DB_WAITING, key, WAITING_KEY, e.data, e.size, err);
+	secret_free(record);
+	return rc;
 }
 
 int waiting_get(struct txn *txn, uint32_t number, int64_t now_s, struct waiting *w,
 		struct error *err)
 {
 	unsigned char key[WAITING_KEY];
-	struct db_value v;
+	struct row row;
 	int rc;
 
 	memset(w, 0, sizeof(*w));
 	for (int i = 0; i < FILE_KINDS; i++) {
+		w->marks[i] = (struct waiting_marks){0, OWNER_KEEP, OWNER_KEEP};
 		waiting_key(key, number, (enum file_kind)i);
-		rc = db_get(txn, DB_WAITING, key, sizeof(key), &v, err);
-		if (rc == -ENOENT)
+		rc = row_get(txn, key, &row, err);
+		if (rc == -ENOENT || (rc == 0 && is_over(row.since_s, now_s)))
 			continue;
 		if (rc == 0)
-			rc = row_open(txn, key, &v, now_s, &w->file[i], &w->since_s[i],
-				      &w->mtime_s[i], err);
+			rc = seal_decrypt(db_seal(txn), row.sealed, row.size, key,
+					  WAITING_KEY, &w->file[i], err);
 		if (rc) {
 			waiting_clear(w);
 			return rc;
 		}
+		w->since_s[i] = row.since_s;
+		w->marks[i] = row.marks;
 	}
 	error_clear(err);
 	return 0;
@@ -81,33 +117,40 @@ void waiting_clear(struct waiting *w)
 }
 
 int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
-		const struct secret *content, int64_t mtime_s, int64_t now_s,
-		struct error *err)
+		const struct secret *content, const struct waiting_marks *marks,
+		int64_t now_s, struct error *err)
 {
-	struct secret *sealed = NULL, *record = NULL;
+	struct secret *sealed = NULL;
 	unsigned char key[WAITING_KEY];
-	struct enc e;
+	struct row row = {.since_s = now_s, .marks = *marks};
 	int rc;
 
 	waiting_key(key, number, kind);
 	rc = seal_encrypt(db_seal(txn), content, key, sizeof(key), &sealed, err);
 	if (rc)
-		goto out;
-	record = secret_new(secret_size(sealed) + 32);
-	if (!record) {
-		rc = error_set(err, ENOMEM, "no memory for a waiting file");
-		goto out;
-	}
-	enc_init(&e, secret_room(record), secret_capacity(record));
-	enc_u8(&e, RECORD);
-	enc_i64(&e, now_s);
-	enc_i64(&e, mtime_s);
-	enc_blob(&e, secret_data(sealed), secret_size(sealed));
-	rc = db_put(txn, DB_WAITING, key, sizeof(key), e.data, e.size, err);
-out:
-	secret_free(record);
+		return rc;
+	row.sealed = secret_data(sealed);
+	row.size = secret_size(sealed);
+	rc = row_put(txn, key, &row, err);
 	secret_free(sealed);
 	return rc;
+}
+
+int waiting_touch(struct txn *txn, uint32_t number, enum file_kind kind, int64_t mtime_s,
+		  int64_t now_s, struct error *err)
+{
+	unsigned char key[WAITING_KEY];
+	struct row row;
+	int rc;
+
+	waiting_key(key, number, kind);
+	rc = row_get(txn, key, &row, err);
+	if (rc == 0 && is_over(row.since_s, now_s))
+		return -ENOENT;
+	if (rc)
+		return rc;
+	row.marks.mtime_s = mtime_s;
+	return row_put(txn, key, &row, err);
 }
 
 int waiting_drop_file(struct txn *txn, uint32_t number, enum file_kind kind,

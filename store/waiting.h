@@ -14,10 +14,17 @@
 
 #define WAITING_S (24 * 3600)
 
+/* What a writer gave its file with utimens and chown: in force with the pair, since until then
+ * it would be that of what is served. */
+struct waiting_marks {
+	int64_t mtime_s;   /* 0: nothing */
+	uint32_t uid, gid; /* OWNER_KEEP: nothing */
+};
+
 struct waiting {
 	struct secret *file[FILE_KINDS]; /* bytes as written; NULL: none */
 	int64_t since_s[FILE_KINDS];
-	int64_t mtime_s[FILE_KINDS]; /* what its writer set with utimens; 0: nothing */
+	struct waiting_marks marks[FILE_KINDS];
 };
 
 /* No row: all NULL, returns 0. waiting_clear() frees. Rows older than WAITING_S count as
@@ -27,8 +34,11 @@ int waiting_get(struct txn *txn, uint32_t number, int64_t now_s, struct waiting 
 void waiting_clear(struct waiting *w);
 /* Stores the bytes that were written, sealed, in place of those that waited before. */
 int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
-		const struct secret *content, int64_t mtime_s, int64_t now_s,
-		struct error *err);
+		const struct secret *content, const struct waiting_marks *marks,
+		int64_t now_s, struct error *err);
+/* utimens once it was closed (rsync --inplace, unzip). -ENOENT: none waits. */
+int waiting_touch(struct txn *txn, uint32_t number, enum file_kind kind, int64_t mtime_s,
+		  int64_t now_s, struct error *err);
 /* One of them, if it is there; all. */
 int waiting_drop_file(struct txn *txn, uint32_t number, enum file_kind kind,
 		      struct error *err);

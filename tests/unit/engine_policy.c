@@ -3,6 +3,8 @@
 /* What is set for one name alone holds for it, and for no other. */
 #include "engine_world.h"
 
+#include "store/owed.h"
+
 #include <errno.h>
 
 #define NAME  "app.example.com"
@@ -115,10 +117,21 @@ static size_t generations(struct world *w, const char *name)
 	return count;
 }
 
+/* Nobody announces here, and what was not announced stays. */
+static int announced_in(struct txn *txn, void *arg, struct error *err)
+{
+	const uint32_t *number = arg;
+	struct owed o;
+	int rc = owed_get(txn, *number, &o, err);
+
+	return rc ? rc : owed_drop(txn, *number, o.serial, err);
+}
+
 static void fewer_generations_are_kept_as_soon_as_it_is_set(void **arg)
 {
 	struct act a = {.name = NAME};
 	struct world *w = *arg;
+	struct error err;
 
 	make(w, NAME);
 	for (int i = 0; i < 5; i++) {
@@ -128,6 +141,8 @@ static void fewer_generations_are_kept_as_soon_as_it_is_set(void **arg)
 		assert_int_equal(act(w, renew_in, &a), 0);
 	}
 	assert_true(generations(w, NAME) >= 6);
+	uint32_t number = look(w, NAME).d.number;
+	ok(db_update(w->db, announced_in, &number, &err), &err);
 	clock_turn(w, DAY);
 	set(w, "keep = 2\n");
 	/* The fallback is one that stays. */

@@ -469,24 +469,25 @@ static void who_only_looks_is_behind_for_a_while_at_most(void **state)
 static void pairs_that_were_begun_unseen_make_nobody_a_mover(void **state)
 {
 	struct world *w = *state;
-	/* Both threads had opened the other half before, after a while without rotations. */
-	walk(w, 100, FILE_CERT);
-	walk(w, 100, FILE_PRIVKEY);
-	walk(w, 100, FILE_PRIVKEY);
-	walk(w, 101, FILE_PRIVKEY);
-	walk(w, 101, FILE_CERT);
-	walk(w, 101, FILE_CERT);
-	w->now_ms += 10 * PAIRS_MS;
-	walk(w, 100, FILE_PRIVKEY);
-	walk(w, 100, FILE_PRIVKEY);
-	walk(w, 101, FILE_CERT);
-	walk(w, 101, FILE_CERT);
-	uint32_t gen = w->served;
-	w->served++;
-	assert_int_equal(walk(w, 101, FILE_PRIVKEY), gen);
-	assert_int_equal(walk(w, 100, FILE_CERT), gen);
-	assert_int_equal(walk(w, 100, FILE_PRIVKEY), w->served);
-	assert_int_equal(walk(w, 101, FILE_CERT), w->served);
+	static const enum file_kind order[] = {FILE_CERT,    FILE_PRIVKEY, FILE_CERT,
+					       FILE_PRIVKEY, FILE_PRIVKEY, FILE_CERT,
+					       FILE_PRIVKEY, FILE_CERT};
+	for (int rotation = 0; rotation < 2; rotation++) {
+		/* 100 had opened a certificate before, 101 a key. */
+		for (int i = 1; i < 24; i++) {
+			walk(w, 100, order[i % 8]);
+			walk(w, 101, order[(i + 4) % 8]);
+		}
+		w->now_ms += 10 * PAIRS_MS;
+	}
+	for (int i = 0; i < 24; i += 2) {
+		uint32_t gen = w->served;
+		assert_int_equal(walk(w, 100, order[i % 8]), gen);
+		assert_int_equal(walk(w, 101, order[(i + 4) % 8]), gen);
+		w->served++;
+		assert_int_equal(walk(w, 100, order[(i + 1) % 8]), gen);
+		assert_int_equal(walk(w, 101, order[(i + 5) % 8]), gen);
+	}
 }
 
 static void pairs_are_told_apart_by_the_pauses_between_them(void **state)

@@ -6,15 +6,19 @@
 
 #include <errno.h>
 
+static const struct waiting_marks nothing = {0, OWNER_KEEP, OWNER_KEEP};
+
 static int put_both(struct txn *txn, void *arg, struct error *err)
 {
 	struct secret *cert = secret_copy("certificate", 11),
 		      *key = secret_copy("key", 3);
 
 	(void)arg;
-	assert_ok(waiting_put(txn, 3, FILE_CERT, cert, 77, 1000, err), err);
-	assert_ok(waiting_put(txn, 3, FILE_PRIVKEY, key, 0, 2000, err), err);
-	assert_ok(waiting_put(txn, 4, FILE_PRIVKEY, key, 0, 2000, err), err);
+	const struct waiting_marks marks = {77, 12, 34};
+
+	assert_ok(waiting_put(txn, 3, FILE_CERT, cert, &marks, 1000, err), err);
+	assert_ok(waiting_put(txn, 3, FILE_PRIVKEY, key, &nothing, 2000, err), err);
+	assert_ok(waiting_put(txn, 4, FILE_PRIVKEY, key, &nothing, 2000, err), err);
 	secret_free(cert);
 	secret_free(key);
 	return 0;
@@ -32,8 +36,10 @@ static void what_waits_is_read_back(void **state)
 	assert_int_equal(secret_size(w.file[FILE_CERT]), 11);
 	assert_memory_equal(secret_data(w.file[FILE_CERT]), "certificate", 11);
 	assert_int_equal(w.since_s[FILE_CERT], 1000);
-	assert_int_equal(w.mtime_s[FILE_CERT], 77);
-	assert_int_equal(w.mtime_s[FILE_PRIVKEY], 0);
+	assert_int_equal(w.marks[FILE_CERT].mtime_s, 77);
+	assert_int_equal(w.marks[FILE_CERT].uid, 12);
+	assert_int_equal(w.marks[FILE_CERT].gid, 34);
+	assert_memory_equal(&w.marks[FILE_PRIVKEY], &nothing, sizeof(nothing));
 	assert_memory_equal(secret_data(w.file[FILE_PRIVKEY]), "key", 3);
 	assert_null(w.file[FILE_COMBINED]);
 	waiting_clear(&w);
@@ -53,10 +59,33 @@ static void what_waits_too_long_counts_as_absent(void **state)
 	txn = read_begin(t);
 	assert_ok(waiting_get(txn, 3, 1000 + WAITING_S, &w, &t->err), &t->err);
 	assert_null(w.file[FILE_CERT]);
-	assert_int_equal(w.mtime_s[FILE_CERT], 0);
+	assert_memory_equal(&w.marks[FILE_CERT], &nothing, sizeof(nothing));
 	assert_non_null(w.file[FILE_PRIVKEY]);
 	waiting_clear(&w);
 	db_read_end(txn);
+}
+
+static int touch(struct txn *txn, void *arg, struct error *err)
+{
+	struct waiting w;
+
+	assert_ok(put_both(txn, arg, err), err);
+	assert_ok(waiting_touch(txn, 3, FILE_CERT, 99, 1001, err), err);
+	assert_int_equal(waiting_touch(txn, 3, FILE_CHAIN, 99, 1001, err), -ENOENT);
+	assert_int_equal(waiting_touch(txn, 3, FILE_CERT, 99, 1000 + WAITING_S, err),
+			 -ENOENT);
+	assert_ok(waiting_get(txn, 3, 1001, &w, err), err);
+	assert_int_equal(w.marks[FILE_CERT].mtime_s, 99);
+	assert_int_equal(w.marks[FILE_CERT].uid, 12);
+	assert_int_equal(w.since_s[FILE_CERT], 1000);
+	assert_memory_equal(secret_data(w.file[FILE_CERT]), "certificate", 11);
+	waiting_clear(&w);
+	return 0;
+}
+
+static void what_waits_gets_another_time(void **state)
+{
+	in_update(*state, touch, NULL);
 }
 
 static int be_over(struct txn *txn, void *arg, struct error *err)
@@ -108,6 +137,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    store_test(what_waits_is_read_back),
+	    store_test(what_waits_gets_another_time),
 	    store_test(what_waits_too_long_counts_as_absent),
 	    store_test(what_waits_too_long_leaves_the_store),
 	    store_test(drop_takes_one_domain),
