@@ -42,7 +42,7 @@ static void note_read(struct fs *fs, struct txn *txn, const struct node *n)
 }
 
 uint32_t file_openers_generation(fuse_req_t req, struct txn *txn, const struct node *n,
-				 uint32_t served)
+				 uint32_t served, int64_t since_ms)
 {
 	struct fs *fs = fs_of(req);
 	const struct pairs_open o = {
@@ -55,6 +55,7 @@ uint32_t file_openers_generation(fuse_req_t req, struct txn *txn, const struct n
 	    .now_ms = fs_now_ms(),
 	    .hold = fs->hold,
 	    .by_path = fs->read_only,
+	    .since_ms = since_ms,
 	    .group_of = pairs_thread_group,
 	};
 	struct generation g;
@@ -74,7 +75,7 @@ static int open_served(fuse_req_t req, struct txn *txn, const struct node *n,
 	int r = current_get(txn, n->number, &c, err);
 	if (r < 0)
 		return r;
-	uint32_t gen = file_openers_generation(req, txn, n, c.served);
+	uint32_t gen = file_openers_generation(req, txn, n, c.served, 0);
 	if (gen == PAIRS_HELD)
 		return error_set(err, EAGAIN, "others of its group are not through");
 	if (gen != n->gen)

@@ -50,23 +50,28 @@ static bool is_shown(uint64_t id)
 /* Where a served file of `number` stands; what it names before the switch is in *before.
  * Between the change and its notification the store says so. */
 static enum rotation_step step_of(struct connection *c, struct txn *txn, uint32_t number,
-				  uint32_t *before)
+				  uint32_t *before, int64_t *since_ms)
 {
+	int64_t now_ms = fs_now_ms();
 	struct error err;
 	uint64_t serial;
 	pthread_mutex_lock(&c->lock);
-	enum rotation_step step = rotation_of(c->rotations, number, fs_now_ms(), before);
+	enum rotation_step step =
+	    rotation_of(c->rotations, number, now_ms, before, since_ms);
 	pthread_mutex_unlock(&c->lock);
 	if (step == ROTATION_NONE &&
 	    changed_before(txn, number, before, &serial, &err) == 0 && *before &&
-	    serial > atomic_load(&c->told))
+	    serial > atomic_load(&c->told)) {
 		step = ROTATION_ARMED;
+		*since_ms = now_ms;
+	}
 	return step;
 }
 
 /* While `number` rotates, the generation that paths lead to whoever is within no pair; 0: it
  * doesn't. */
-static uint32_t led_to(struct connection *c, struct txn *txn, uint32_t number)
+static uint32_t led_to(struct connection *c, struct txn *txn, uint32_t number,
+		       int64_t *since_ms)
 {
 	struct generation g;
 	struct current now;
@@ -74,7 +79,7 @@ static uint32_t led_to(struct connection *c, struct txn *txn, uint32_t number)
 	uint32_t before;
 	if (number == 0 || current_get(txn, number, &now, &err) < 0)
 		return 0;
-	enum rotation_step step = step_of(c, txn, number, &before);
+	enum rotation_step step = step_of(c, txn, number, &before, since_ms);
 	if (step == ROTATION_NONE)
 		return 0;
 	return step == ROTATION_ARMED &&
@@ -93,10 +98,13 @@ static uint32_t named(fuse_req_t req, struct txn *txn, const struct node *dir,
 	struct error err;
 	if (dir->kind != NODE_DIR || kind == FILE_KINDS)
 		return 0;
+	int64_t since_ms = 0;
+	uint32_t served = led_to(c, txn, dir->number, &since_ms);
 	const struct pairs_open o = {.tid = fuse_req_ctx(req)->pid,
 				     .number = dir->number,
 				     .kind = kind,
-				     .served = led_to(c, txn, dir->number),
+				     .served = served,
+				     .since_ms = since_ms,
 				     .now_ms = fs_now_ms(),
 				     .now_us = fs_now_us(),
 				     .by_path = true,
@@ -166,7 +174,7 @@ static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 /* Whose this GETATTR is while `n` rotates: ESTALE sends an opener to his generation. */
 static int arrive(fuse_req_t req, struct txn *txn, const struct node *n, uint32_t served,
-		  bool is_open, struct error *err)
+		  int64_t since_ms, bool is_open, struct error *err)
 {
 	struct fs *fs = fs_of(req);
 	const struct pairs_open o = {.tid = fuse_req_ctx(req)->pid,
@@ -181,7 +189,7 @@ static int arrive(fuse_req_t req, struct txn *txn, const struct node *n, uint32_
 	}
 	if (!pairs_arrives(fs->pairs, &o))
 		return 0;
-	uint32_t gen = file_openers_generation(req, txn, n, served);
+	uint32_t gen = file_openers_generation(req, txn, n, served, since_ms);
 	return gen == n->gen
 		   ? 0
 		   : error_set(err, ESTALE, "the opener reads generation %u", gen);
@@ -190,6 +198,7 @@ static int arrive(fuse_req_t req, struct txn *txn, const struct node *n, uint32_
 static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
+	int64_t since_ms = 0;
 	uint32_t served = 0;
 	struct error err;
 	struct txn *txn;
@@ -201,9 +210,9 @@ static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		return;
 	}
 	if (node_of(ino, &n) && n.kind == NODE_FILE)
-		served = led_to(connection_of(req), txn, n.number);
+		served = led_to(connection_of(req), txn, n.number, &since_ms);
 	if (served)
-		r = arrive(req, txn, &n, served, fi != NULL, &err);
+		r = arrive(req, txn, &n, served, since_ms, fi != NULL, &err);
 	if (r == 0)
 		r = tree_attr(fs, txn, ino, &st, &err);
 	db_read_end(txn);
@@ -371,7 +380,7 @@ void further_tell(struct further *f, uint32_t number, uint32_t before, uint64_t 
 
 int64_t further_switch_ms(struct further *f, struct txn *txn, uint32_t number)
 {
-	int64_t last_ms = 0, now_ms = fs_now_ms();
+	int64_t last_ms = 0, now_ms = fs_now_ms(), since_ms;
 	uint32_t before;
 	for (size_t i = 0; f && i < f->count; i++) {
 		struct connection *c = &f->connection[i];
@@ -379,7 +388,8 @@ int64_t further_switch_ms(struct further *f, struct txn *txn, uint32_t number)
 		int64_t at_ms = rotation_switch_ms(c->rotations, number, now_ms);
 		pthread_mutex_unlock(&c->lock);
 		/* It is yet to be armed. */
-		if (at_ms == 0 && step_of(c, txn, number, &before) == ROTATION_ARMED)
+		if (at_ms == 0 &&
+		    step_of(c, txn, number, &before, &since_ms) == ROTATION_ARMED)
 			at_ms = now_ms + ROTATION_STEP_MS;
 		if (at_ms > last_ms)
 			last_ms = at_ms;

@@ -364,7 +364,7 @@ static uint32_t decide(struct pairs *p, struct reader *r, const struct pairs_ope
 	if (half && (r->have & HALVES) == half) {
 		if (r->sure || !o->by_path)
 			g->abandoned |= (uint8_t)half;
-		r->sure = true;
+		r->sure = o->now_ms - o->since_ms >= PAIRS_MS;
 	}
 	begin(r, o, bits);
 	return o->served;

@@ -72,12 +72,13 @@ struct pairs_open {
 	uint64_t unique; /* of the request */
 	uint32_t number;
 	enum file_kind kind;
-	uint32_t asked;  /* the generation of the inode at hand */
-	uint32_t served; /* the current one */
-	int64_t now_ms;  /* from anywhere, evenly, the same for all workers */
-	int64_t now_us;  /* for `by_path` */
-	bool hold;       /* it may be held */
-	bool by_path;    /* it is the GETATTR of an open(2), or of a stat(2) */
+	uint32_t asked;   /* the generation of the inode at hand */
+	uint32_t served;  /* the current one */
+	int64_t now_ms;   /* from anywhere, evenly, the same for all workers */
+	int64_t now_us;   /* for `by_path` */
+	bool hold;        /* it may be held */
+	int64_t since_ms; /* for `by_path`: since when opens are seen */
+	bool by_path;     /* it is the GETATTR of an open(2), or of a stat(2) */
 	pid_t (*group_of)(pid_t tid);
 };
 

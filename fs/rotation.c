@@ -83,12 +83,13 @@ void rotation_begin(struct rotations *rs, uint32_t number, uint32_t before,
 }
 
 enum rotation_step rotation_of(struct rotations *rs, uint32_t number, int64_t now_ms,
-			       uint32_t *before)
+			       uint32_t *before, int64_t *since_ms)
 {
 	const struct rotation *r = find(rs, number, now_ms);
 	if (!r)
 		return ROTATION_NONE;
 	*before = r->before;
+	*since_ms = r->armed_ms;
 	return now_ms < switch_ms(r) ? ROTATION_ARMED : ROTATION_SWITCHED;
 }
 

@@ -40,9 +40,10 @@ void rotation_begin(struct rotations *rs, uint32_t number, uint32_t before,
 		    int64_t now_ms);
 
 enum rotation_step { ROTATION_NONE, ROTATION_ARMED, ROTATION_SWITCHED };
-/* Where `number` stands; in ROTATION_ARMED *before is the generation to name. */
+/* Where `number` stands; in ROTATION_ARMED *before is the generation to name. *since_ms: when
+ * it was armed. */
 enum rotation_step rotation_of(struct rotations *rs, uint32_t number, int64_t now_ms,
-			       uint32_t *before);
+			       uint32_t *before, int64_t *since_ms);
 
 /* When an armed `number` is switched; 0: it isn't armed. */
 int64_t rotation_switch_ms(struct rotations *rs, uint32_t number, int64_t now_ms);

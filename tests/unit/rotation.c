@@ -39,7 +39,11 @@ static int teardown(void **state)
 static void stands_at(struct world *w, int64_t after_ms, enum rotation_step step)
 {
 	uint32_t before = 0;
-	assert_int_equal(rotation_of(w->rs, NUMBER, w->now_ms + after_ms, &before), step);
+	int64_t since_ms;
+	assert_int_equal(
+	    rotation_of(w->rs, NUMBER, w->now_ms + after_ms, &before, &since_ms), step);
+	if (step != ROTATION_NONE)
+		assert_in_range(since_ms, 1, w->now_ms + after_ms);
 	if (step == ROTATION_ARMED)
 		assert_int_equal(before, 3);
 }
@@ -110,10 +114,12 @@ static void table_is_bounded_and_full_places_are_used_again(void **state)
 {
 	struct world *w = *state;
 	uint32_t before, armed = 0;
+	int64_t since_ms;
 	for (uint32_t number = 1; number <= 100000; number++)
 		rotation_begin(w->rs, number, 1, w->now_ms);
 	for (uint32_t number = 1; number <= 100000; number++)
-		armed += rotation_of(w->rs, number, w->now_ms, &before) == ROTATION_ARMED;
+		armed += rotation_of(w->rs, number, w->now_ms, &before, &since_ms) ==
+			 ROTATION_ARMED;
 	assert_in_range(armed, 3500, 4096);
 	w->now_ms += 2 * STEP;
 	rotation_begin(w->rs, NUMBER, 3, w->now_ms);
