@@ -542,8 +542,9 @@ void file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs *fs = fs_of(req);
 	struct handle *h = fi->fh ? handle_find(fs->handles, fi->fh) : NULL;
 	(void)ino;
+	bool half = h && h->writing && h->dirty && h->content;
 	bool policy = h && h->writing && h->kind == FILE_KINDS;
-	if (h && h->writing && !policy && (h->emptied || (h->dirty && h->content)))
+	if (policy ? half && !blank(h->content) : half || (h && h->writing && h->emptied))
 		submit_unfinished(fs, h);
 	else if (policy)
 		policy_file_release(fs, h);

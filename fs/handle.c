@@ -169,10 +169,10 @@ struct handle *handle_of(struct handles *hs, uint32_t number, enum file_kind kin
 {
 	struct handle *found = NULL;
 	pthread_mutex_lock(&hs->lock);
-	for (size_t i = 0; i < HANDLES_MAX && !found; i++) {
+	for (size_t i = 0; i < HANDLES_MAX; i++) {
 		struct handle *h = hs->slot[i];
 		if (h && h->writing && h->number == number && h->kind == kind &&
-		    h->opener == pid)
+		    h->opener == pid && (!found || h->fh > found->fh))
 			found = h;
 	}
 	pthread_mutex_unlock(&hs->lock);

@@ -61,7 +61,8 @@ uint64_t handle_mark(const struct handles *hs);
 bool handle_is_ours(const struct handles *hs, uint64_t fh);
 /* NULL: a handle of another worker. */
 struct handle *handle_find(struct handles *hs, uint64_t fh);
-/* The write handle of this file and process, for a SETATTR that names no handle. */
+/* The write handle of this file that the thread opened last, for a SETATTR that names no handle:
+ * an open(2) that truncates sends one right after its OPEN. */
 struct handle *handle_of(struct handles *hs, uint32_t number, enum file_kind kind,
 			 pid_t pid);
 /* A handle that is not there is fine: a RELEASE can come twice. */

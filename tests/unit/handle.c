@@ -181,7 +181,11 @@ static void the_write_handle_of_a_file_and_process_is_found(void **state)
 	assert_null(handle_of(hs, 4, FILE_PRIVKEY, 77));
 	assert_null(handle_of(hs, 3, FILE_CERT, 77));
 	assert_null(handle_of(hs, 3, FILE_PRIVKEY, 78));
+	page->writing = true;
+	assert_ptr_equal(handle_of(hs, 3, FILE_PRIVKEY, 77), h); /* the last one */
 	handle_close(hs, h->fh);
+	assert_ptr_equal(handle_of(hs, 3, FILE_PRIVKEY, 77), page);
+	handle_close(hs, page->fh);
 	assert_null(handle_of(hs, 3, FILE_PRIVKEY, 77));
 }
 
