@@ -76,6 +76,8 @@ def stopped_after(command, folder, call, do):
     its exit status, and whether it was stopped."""
     traced, trace = _strace(command, folder, call, "STOP")
     was_stopped = False
+    if os.path.exists(trace):
+        os.unlink(trace)
     with subprocess.Popen(traced, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
                           start_new_session=True) as process:
         def stands():
@@ -86,8 +88,6 @@ def stopped_after(command, folder, call, do):
             return "--- stopped by SIGSTOP ---" in text or process.poll() is not None
 
         try:
-            if os.path.exists(trace):
-                os.unlink(trace)
             wait_for(stands, f"{command[0]} stops at {call}")
             if process.poll() is None:
                 was_stopped = True
