@@ -6,9 +6,9 @@
  * links to the net worker and to announce.
  * User: `fs-user`, which owns the store. Must never hold: the network, root. Threads:
  * device (device.h, one a mount), store (work.h), notify (notify.h), pages (pages.h), one
- * that does nothing (lifeline.h), and no others. It never makes a
- * system call on its own mount: a thread inside its own mount keeps a killed worker from
- * being reaped, and the supervisor waiting. */
+ * that does nothing (lifeline.h), and no others. It never makes a system call on its own
+ * mount: a thread inside its own mount keeps a killed worker from being reaped, and the
+ * supervisor waiting. */
 #ifndef CERTFS_FS_WORKER_H
 #define CERTFS_FS_WORKER_H
 
