@@ -136,6 +136,7 @@ static int run_fs(struct child *c, struct error *err)
 					       .link_fd = CHILD_FD_LINK,
 					       .publish_fd = CHILD_FD_PUBLISH,
 					       .ready_fd = CHILD_FD_READY,
+					       .lifeline_fd = CHILD_FD_LIFELINE,
 					       .key_gid = keys,
 					       .confine = confine,
 					       .confine_ctx = c};

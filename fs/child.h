@@ -28,10 +28,11 @@ enum {
 	CHILD_FD_READY = 6,    /* all: an eventfd; the worker adds 1 once it serves */
 	CHILD_FD_REASON =
 	    7, /* all: a pipe; a worker that can't serve says why (spawn.h) */
-	CHILD_FD_PUBLISH = 8,  /* fs, announce: the link between them */
-	CHILD_FD_CONFIG = 9,   /* all: the configuration in force (config_text.h) */
-	CHILD_FD_LISTEN = 10,  /* net: the first of the listening sockets */
-	CHILD_FD_READONLY = 10 /* fs: connection and slots of each read-only mount */
+	CHILD_FD_PUBLISH = 8,   /* fs, announce: the link between them */
+	CHILD_FD_CONFIG = 9,    /* all: the configuration in force (config_text.h) */
+	CHILD_FD_LIFELINE = 10, /* fs: its end of the lifeline (lifeline.h) */
+	CHILD_FD_LISTEN = 11,   /* net: the first of the listening sockets */
+	CHILD_FD_READONLY = 11  /* fs: connection and slots of each read-only mount */
 };
 
 /* main()'s way in: when CERTFS_CHILD is set, runs that worker and returns true with its

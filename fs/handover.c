@@ -113,6 +113,7 @@ void handover_pass(const struct handover *h, bool pass)
 		pass_fd(h->unreaped_fd[i], pass);
 	for (size_t i = 0; i < h->children; i++) {
 		pass_fd(h->child[i].pidfd, pass);
+		pass_fd(h->child[i].lifeline_fd, pass);
 		pass_fd(h->child[i].ready_fd, pass);
 		pass_fd(h->child[i].reason[0], pass);
 		pass_fd(h->child[i].reason[1], pass);

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HANDOVER_VERSION  3
+#define HANDOVER_VERSION  4
 #define HANDOVER_CHILDREN 8
 #define HANDOVER_UNREAPED 8
 #define HANDOVER_READONLY 16
@@ -27,7 +27,7 @@
 /* -1: no descriptor; pid 0: no process. */
 struct handover_child {
 	char name[16];
-	int32_t pid, pidfd, ready_fd, reason[2];
+	int32_t pid, pidfd, lifeline_fd, ready_fd, reason[2];
 	uint32_t state;
 	uint64_t deadline_ns, started_ns, window_ns;
 	uint32_t window_deaths, step, deaths;

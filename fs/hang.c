@@ -64,15 +64,6 @@ void hang_log_stacks(const struct log *lg, pid_t pid)
 	closedir(tasks);
 }
 
-bool hang_is_zombie(pid_t pid)
-{
-	char path[64], stat[256];
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	slurp(AT_FDCWD, path, stat, sizeof(stat));
-	const char *state = strrchr(stat, ')'); /* the name may hold brackets itself */
-	return state && (strncmp(state, ") Z", 3) == 0 || strncmp(state, ") X", 3) == 0);
-}
-
 uint32_t hang_limit_s(uint32_t limit_s)
 {
 	static const char *const files[] = {"/proc/sys/fs/fuse/max_request_timeout",

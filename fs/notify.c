@@ -3,6 +3,7 @@
 #include "fs/notify.h"
 
 #include "fs/further.h"
+#include "fs/remains.h"
 #include "store/changed.h"
 #include "store/generation.h"
 #include "store/owed.h"
@@ -112,6 +113,7 @@ static void tell(struct fs *fs, uint32_t number, uint64_t serial)
 static void *loop(void *arg)
 {
 	struct notify *nt = arg;
+	pthread_setname_np(pthread_self(), REMAINS_THREAD);
 	for (;;) {
 		pthread_mutex_lock(&nt->lock);
 		while (!nt->first && !nt->finish)

@@ -23,7 +23,6 @@
 
 #define TICK_NS      NS_PER_S
 #define DRAIN_NS     (5 * NS_PER_S)
-#define REAP_NS      NS_PER_S /* what SIGKILL may take before another worker is started */
 #define WINDOW_NS    (10 * NS_PER_S)
 #define FREE_DEATHS  3 /* in a window, of workers that had served */
 #define BACKOFF_NS   (50 * NS_PER_MS)
@@ -36,6 +35,7 @@ enum event {
 	EVENT_DUE, /* the state's deadline is over */
 	EVENT_READY,
 	EVENT_DIED,
+	EVENT_LEFT, /* it died but for a thread in the kernel (remains.h) */
 	EVENT_HANG,
 	EVENT_RELOAD,
 	EVENT_STOP,
@@ -136,11 +136,10 @@ static void act_start(struct supervisor *sup, struct child *c)
 	while (reason_read(c->reason[0], &why))
 		continue;
 	c->served = c->hung = false;
-	c->zombie_ns = 0;
 	c->started_ns = now_ns();
 	if (c == &sup->child[FS])
 		forget_stalls(sup);
-	if (spawn_worker(&c->spawn, &c->pid, &c->pidfd, &why) < 0) {
+	if (supervisor_start(sup, c, &why) < 0) {
 		log_error(sup->lg, NULL, "the %s worker can't start: %s", c->name,
 			  why.text);
 		retry(sup, c, backoff_ns(sup, c));
@@ -186,7 +185,7 @@ static void act_kill(struct supervisor *sup, struct child *c)
 	hang_log_stacks(sup->lg, c->pid);
 	send_signal(c, SIGKILL);
 	c->hung = true;
-	enter(c, STATE_KILLED, REAP_NS);
+	enter(c, STATE_KILLED, REMAINS_NS);
 }
 
 static void act_done(struct supervisor *sup, struct child *c)
@@ -268,6 +267,8 @@ static void bury(struct supervisor *sup, struct child *c, const siginfo_t *how)
 		atomic_store(slots_announce_pid(sup->slots), 0);
 	c->pid = 0;
 	c->pidfd = -1;
+	supervisor_cut_lifeline(c);
+	c->look = (struct remains_look){0};
 	c->deaths++;
 	if (!c->served)
 		reload_failed(sup, c, &why);
@@ -305,24 +306,20 @@ static void act_reap(struct supervisor *sup, struct child *c)
 static void act_leave(struct supervisor *sup, struct child *c)
 {
 	siginfo_t how = {.si_code = CLD_KILLED, .si_status = SIGKILL};
-	struct unreaped *slot = NULL;
-	for (size_t i = 0; i < UNREAPED_MAX && !slot; i++)
-		if (sup->unreaped[i].pidfd < 0)
-			slot = &sup->unreaped[i];
-	if (!slot && !sup->stopping) { /* the machine is ill; more of them won't help */
-		enter(c, STATE_KILLED, DRAIN_NS);
-		return;
-	}
-	log_error(
-	    sup->lg, NULL,
-	    "the dead %s worker can't be reaped, a thread of it waits in the kernel "
-	    "pid=%d",
-	    c->name, (int)c->pid);
-	hang_log_stacks(sup->lg, c->pid);
-	if (slot)
-		*slot = (struct unreaped){.pid = c->pid, .pidfd = c->pidfd};
-	else
+	bool notifies = remains_of(c->pid, &how) == REMAINS_NOTIFIES;
+	if (!remains_keep(sup->unreaped, c->pid, c->pidfd)) {
+		if (!sup->stopping) { /* the machine is ill; more of them won't help */
+			enter(c, STATE_KILLED, DRAIN_NS);
+			return;
+		}
 		close(c->pidfd);
+	}
+	log_line(sup->lg, notifies ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, NULL,
+		 "the dead %s worker can't be reaped yet, a %s of it waits in the kernel "
+		 "pid=%d",
+		 c->name, notifies ? "notification" : "thread", (int)c->pid);
+	if (!notifies)
+		hang_log_stacks(sup->lg, c->pid);
 	bury(sup, c, &how);
 }
 
@@ -333,14 +330,18 @@ static action *const table[STATES][EVENTS] = {
     [STATE_STARTING] = {[EVENT_DUE] = act_kill,
 			[EVENT_READY] = act_serve,
 			[EVENT_DIED] = act_reap,
+			[EVENT_LEFT] = act_leave,
 			[EVENT_RELOAD] = act_drain,
 			[EVENT_STOP] = act_drain},
     [STATE_SERVING] = {[EVENT_DIED] = act_reap,
+		       [EVENT_LEFT] = act_leave,
 		       [EVENT_HANG] = act_kill,
 		       [EVENT_RELOAD] = act_drain,
 		       [EVENT_STOP] = act_drain},
-    [STATE_DRAINING] = {[EVENT_DUE] = act_kill, [EVENT_DIED] = act_reap},
-    [STATE_KILLED] = {[EVENT_DUE] = act_leave, [EVENT_DIED] = act_reap},
+    [STATE_DRAINING] =
+	{[EVENT_DUE] = act_kill, [EVENT_DIED] = act_reap, [EVENT_LEFT] = act_leave},
+    [STATE_KILLED] =
+	{[EVENT_DUE] = act_leave, [EVENT_DIED] = act_reap, [EVENT_LEFT] = act_leave},
 };
 
 /* What ends next when `c` has ended. */
@@ -477,19 +478,15 @@ static void look_for_idle_announce(struct supervisor *sup, uint64_t now)
 		handle(sup, announce, EVENT_HANG);
 }
 
-static void look_for_zombie(struct supervisor *sup, struct child *c, uint64_t now)
+/* Where no lifeline told. */
+static void look_for_zombie(struct child *c, uint64_t now)
 {
-	if (c->pid == 0 || c->state == STATE_KILLED || !hang_is_zombie(c->pid)) {
-		c->zombie_ns = 0;
+	siginfo_t how;
+	if (c->pid == 0 || c->look.begun_ns != 0 ||
+	    remains_of(c->pid, &how) == REMAINS_ALIVE)
 		return;
-	}
-	if (c->zombie_ns == 0) {
-		send_signal(c, SIGKILL); /* not all of it may have been told */
-		c->zombie_ns = now;
-	} else if (now - c->zombie_ns >= REAP_NS) {
-		act_leave(sup, c);
-		go_on_stopping(sup, c);
-	}
+	send_signal(c, SIGKILL); /* not all of it may have been told */
+	remains_begin(&c->look, now);
 }
 
 static void on_tick(struct supervisor *sup, uint64_t now)
@@ -497,7 +494,7 @@ static void on_tick(struct supervisor *sup, uint64_t now)
 	look_for_hang(sup, now);
 	look_for_idle_announce(sup, now);
 	for (size_t i = 0; i < CHILDREN; i++)
-		look_for_zombie(sup, &sup->child[i], now);
+		look_for_zombie(&sup->child[i], now);
 	if (sup->watchdog)
 		sd_notify(0, "WATCHDOG=1");
 	sup->tick_ns = now + TICK_NS;
@@ -510,6 +507,12 @@ static void on_timer(struct supervisor *sup)
 	for (size_t i = 0; i < CHILDREN; i++)
 		if (sup->child[i].deadline_ns != 0 && sup->child[i].deadline_ns <= now)
 			handle(sup, &sup->child[i], EVENT_DUE);
+	for (size_t i = 0; i < CHILDREN; i++) {
+		struct child *c = &sup->child[i];
+		if (c->look.next_ns != 0 && c->look.next_ns <= now &&
+		    remains_look(&c->look, c->pid, now))
+			handle(sup, c, EVENT_LEFT);
+	}
 	const struct child *probe = &sup->reload.probe;
 	if (probe->deadline_ns != 0 && probe->deadline_ns <= now)
 		reload_overdue(sup);
@@ -517,14 +520,19 @@ static void on_timer(struct supervisor *sup)
 		on_tick(sup, now);
 }
 
+static uint64_t sooner(uint64_t next_ns, uint64_t other_ns)
+{
+	return other_ns != 0 && other_ns < next_ns ? other_ns : next_ns;
+}
+
 static void arm_timer(const struct supervisor *sup)
 {
 	uint64_t next = sup->tick_ns;
-	for (size_t i = 0; i < CHILDREN; i++)
-		if (sup->child[i].deadline_ns != 0 && sup->child[i].deadline_ns < next)
-			next = sup->child[i].deadline_ns;
-	if (sup->reload.probe.deadline_ns != 0 && sup->reload.probe.deadline_ns < next)
-		next = sup->reload.probe.deadline_ns;
+	for (size_t i = 0; i < CHILDREN; i++) {
+		next = sooner(next, sup->child[i].deadline_ns);
+		next = sooner(next, sup->child[i].look.next_ns);
+	}
+	next = sooner(next, sup->reload.probe.deadline_ns);
 	const struct itimerspec at = {.it_value = {.tv_sec = (time_t)(next / NS_PER_S),
 						   .tv_nsec = (long)(next % NS_PER_S)}};
 	timerfd_settime(sup->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
@@ -554,7 +562,7 @@ enum {
 	POLL_TIMER,
 	POLL_PROBE,
 	POLL_CHILD,
-	POLLS = POLL_CHILD + 2 * CHILDREN + UNREAPED_MAX
+	POLLS = POLL_CHILD + 3 * CHILDREN + UNREAPED_MAX
 };
 
 static void fill(const struct supervisor *sup, struct pollfd polls[POLLS])
@@ -570,6 +578,7 @@ static void fill(const struct supervisor *sup, struct pollfd polls[POLLS])
 		    (struct pollfd){.fd = c->state == STATE_STARTING ? c->ready_fd : -1,
 				    .events = POLLIN};
 		*p++ = (struct pollfd){.fd = c->pid ? c->pidfd : -1, .events = POLLIN};
+		*p++ = (struct pollfd){.fd = c->lifeline_fd}; /* POLLHUP comes unasked */
 	}
 	for (size_t i = 0; i < UNREAPED_MAX; i++)
 		*p++ = (struct pollfd){.fd = sup->unreaped[i].pidfd, .events = POLLIN};
@@ -592,19 +601,20 @@ static void dispatch(struct supervisor *sup, const struct pollfd polls[POLLS])
 	if (connection_is_over(sup, sup->mount.fuse_fd))
 		on_connection_end(sup);
 	const struct pollfd *p = &polls[POLL_CHILD];
-	for (size_t i = 0; i < CHILDREN; i++, p += 2) {
-		if (p[0].revents && sup->child[i].state == STATE_STARTING)
-			handle(sup, &sup->child[i], EVENT_READY);
-		if (p[1].revents && sup->child[i].pidfd == p[1].fd)
-			handle(sup, &sup->child[i], EVENT_DIED);
+	for (size_t i = 0; i < CHILDREN; i++, p += 3) {
+		struct child *c = &sup->child[i];
+		if (p[0].revents && c->state == STATE_STARTING)
+			handle(sup, c, EVENT_READY);
+		if (p[1].revents && c->pidfd == p[1].fd)
+			handle(sup, c, EVENT_DIED);
+		if (p[2].revents && c->lifeline_fd == p[2].fd) {
+			supervisor_cut_lifeline(c);
+			remains_begin(&c->look, now_ns());
+		}
 	}
-	for (size_t i = 0; i < UNREAPED_MAX; i++) {
-		if (!p[i].revents)
-			continue;
-		waitid(P_PIDFD, (id_t)p[i].fd, &(siginfo_t){0}, WEXITED);
-		close(p[i].fd);
-		sup->unreaped[i].pidfd = -1;
-	}
+	for (size_t i = 0; i < UNREAPED_MAX; i++)
+		if (p[i].revents && sup->unreaped[i].pidfd == p[i].fd)
+			remains_reap(&sup->unreaped[i]);
 	look_for_ends(sup);
 	if (polls[POLL_PROBE].revents)
 		reload_probed(sup);

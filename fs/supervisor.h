@@ -4,10 +4,10 @@
  *
  * Holds: /dev/fuse, the slots, the listening sockets, root. Parses nothing of what comes
  * from outside, allocates nothing while it serves, and waits in one poll(2) on a
- * signalfd, the workers' pidfds, their ready eventfds and one timer. A table says what
- * each event does in each state of a worker (s6-supervise). It never closes /dev/fuse and
- * never uses the mount itself: readers of a mount whose worker is dead wait for the next
- * one.
+ * signalfd, the workers' pidfds, their ready eventfds, the fs worker's lifeline and one
+ * timer. A table says what each event does in each state of a worker (s6-supervise). It
+ * never closes /dev/fuse and never uses the mount itself: readers of a mount whose worker
+ * is dead wait for the next one.
  *
  * Workers that die at once are started again at growing intervals, at most 5 s and below
  * the hang limit. SIGTERM or SIGINT: announce ends, which works in the mount, the fs

@@ -11,6 +11,7 @@
 #include "fs/listen.h"
 #include "fs/mount.h"
 #include "fs/readonly.h"
+#include "fs/remains.h"
 #include "fs/slots.h"
 #include "fs/spawn.h"
 #include "fs/supervisor.h"
@@ -19,9 +20,8 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#define NS_PER_MS    UINT64_C(1000000)
-#define NS_PER_S     UINT64_C(1000000000)
-#define UNREAPED_MAX HANDOVER_UNREAPED
+#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S  UINT64_C(1000000000)
 
 enum state {
 	STATE_WAITING,  /* for its back-off */
@@ -39,12 +39,13 @@ struct child {
 	enum state state;
 	pid_t pid;
 	int pidfd;
+	int lifeline_fd; /* -1: none, or it has told */
 	int ready_fd;
 	int reason[2];
 	struct spawn spawn;
 	uint64_t deadline_ns; /* 0: none */
 	uint64_t started_ns;
-	uint64_t zombie_ns; /* since when its first thread is seen dead */
+	struct remains_look look;
 	uint64_t window_ns; /* first death of the window */
 	uint32_t window_deaths;
 	uint32_t step; /* of the back-off: deaths since it last served */
@@ -52,11 +53,6 @@ struct child {
 	bool served, ever_served;
 	bool hung;       /* we killed it */
 	bool unattended; /* nobody waits for it */
-};
-
-struct unreaped {
-	pid_t pid;
-	int pidfd;
 };
 
 enum { FS, NET, ANNOUNCE, CHILDREN };
@@ -108,6 +104,10 @@ void supervisor_clear(struct supervisor *sup);
 int supervisor_pass_readonly(struct supervisor *sup, struct error *err);
 /* What the process after exec(2) must know. */
 void supervisor_describe(const struct supervisor *sup, struct handover *h);
+
+/* A process with a lifeline, where it is the fs worker. */
+int supervisor_start(struct supervisor *sup, struct child *c, struct error *err);
+void supervisor_cut_lifeline(struct child *c);
 
 uint64_t supervisor_now_ns(void);
 /* Drains the child, so that another one is started. */

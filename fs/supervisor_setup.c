@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (C) 2026 The certfs authors */
+#include "fs/child.h"
 #include "fs/confine.h"
 #include "fs/folder.h"
 #include "fs/hang.h"
+#include "fs/lifeline.h"
 #include "fs/supervisor_config.h"
 #include "fs/supervisor_internal.h"
 #include "fs/takeover.h"
@@ -80,7 +82,7 @@ static int child_init(struct supervisor *sup, struct child *c, const char *kind,
 	return rc;
 }
 
-#define FS_FDS 7 /* before those of the read-only mounts */
+#define FS_FDS 8 /* before those of the read-only mounts */
 
 int supervisor_pass_readonly(struct supervisor *sup, struct error *err)
 {
@@ -110,19 +112,15 @@ static int children_init(struct supervisor *sup, struct error *err)
 		rc = child_init(sup, probe, "probe", err);
 	if (rc < 0)
 		return rc;
-	const int fs_fd[] = {sup->mount.fuse_fd,
-			     sup->slots_fd,
-			     sup->link[0],
-			     fs->ready_fd,
-			     fs->reason[1],
-			     sup->publish[0],
-			     -1};
-	const int net_fd[] = {-1, -1, sup->link[1], net->ready_fd, net->reason[1],
+	const int fs_fd[] = {
+	    sup->mount.fuse_fd, sup->slots_fd,   sup->link[0], fs->ready_fd,
+	    fs->reason[1],      sup->publish[0], -1,           -1};
+	const int net_fd[] = {-1, -1, sup->link[1], net->ready_fd, net->reason[1], -1,
 			      -1, -1};
 	const int announce_fd[] = {
-	    -1, -1, -1, announce->ready_fd, announce->reason[1], sup->publish[1], -1};
+	    -1, -1, -1, announce->ready_fd, announce->reason[1], sup->publish[1], -1, -1};
 	const int probe_fd[] = {
-	    -1, sup->slots_fd, -1, probe->ready_fd, probe->reason[1], -1, -1};
+	    -1, sup->slots_fd, -1, probe->ready_fd, probe->reason[1], -1, -1, -1};
 	probe->spawn.title = "certfs: probe";
 	probe->spawn.only_absent = true;
 	memcpy(probe->spawn.fd, probe_fd, sizeof(probe_fd));
@@ -159,7 +157,8 @@ void supervisor_init(struct supervisor *sup, const struct supervisor_options *op
 	sup->link[0] = sup->link[1] = sup->publish[0] = sup->publish[1] = -1;
 	sup->mount = (struct mount){.fuse_fd = -1, .folder_fd = -1};
 	readonly_init(sup->readonly);
-	const struct child none = {.pidfd = -1, .ready_fd = -1, .reason = {-1, -1}};
+	const struct child none = {
+	    .pidfd = -1, .lifeline_fd = -1, .ready_fd = -1, .reason = {-1, -1}};
 	for (size_t i = 0; i < CHILDREN; i++)
 		sup->child[i] = none;
 	sup->reload.probe = none;
@@ -182,6 +181,28 @@ static void close_fd(int fd)
 {
 	if (fd >= 0)
 		close(fd);
+}
+
+/* The fs worker alone has a lifeline: nobody waits for the others. */
+int supervisor_start(struct supervisor *sup, struct child *c, struct error *err)
+{
+	int held = -1;
+	int *passed = &c->spawn.fd[CHILD_FD_LIFELINE - SPAWN_FIRST_FD];
+	if (c == &sup->child[FS] && lifeline_open(&c->lifeline_fd, &held, err) < 0)
+		return -err->code;
+	*passed = held;
+	int rc = spawn_worker(&c->spawn, &c->pid, &c->pidfd, err);
+	*passed = -1;
+	close_fd(held);
+	if (rc < 0)
+		supervisor_cut_lifeline(c);
+	return rc;
+}
+
+void supervisor_cut_lifeline(struct child *c)
+{
+	close_fd(c->lifeline_fd);
+	c->lifeline_fd = -1;
 }
 
 static int mount_anew(struct supervisor *sup, struct error *err)
@@ -283,6 +304,7 @@ int supervisor_prepare(struct supervisor *sup, struct error *err)
 
 static void child_clear(struct child *c)
 {
+	supervisor_cut_lifeline(c);
 	close_fd(c->ready_fd);
 	close_fd(c->reason[0]);
 	close_fd(c->reason[1]);

@@ -30,6 +30,7 @@ static struct handover_child describe_child(const struct child *c)
 {
 	struct handover_child h = {.pid = c->pid,
 				   .pidfd = c->pid ? c->pidfd : -1,
+				   .lifeline_fd = c->lifeline_fd,
 				   .ready_fd = c->ready_fd,
 				   .reason = {c->reason[0], c->reason[1]},
 				   .state = c->state,
@@ -64,6 +65,7 @@ void supervisor_describe(const struct supervisor *sup, struct handover *h)
 	h->listeners = (uint32_t)sup->listeners.count;
 	for (size_t i = 0; i < sup->listeners.count; i++)
 		h->listen_fd[i] = sup->listeners.fd[i];
+	_Static_assert(UNREAPED_MAX == HANDOVER_UNREAPED, "room for all");
 	for (size_t i = 0; i < UNREAPED_MAX; i++) {
 		h->unreaped_pid[i] = sup->unreaped[i].pid;
 		h->unreaped_fd[i] = sup->unreaped[i].pidfd;
@@ -120,6 +122,7 @@ static void resume_child(struct supervisor *sup, const struct handover_child *h)
 		return; /* it is started at once */
 	c->pid = h->pid;
 	c->pidfd = h->pidfd;
+	c->lifeline_fd = h->lifeline_fd;
 	c->state = (enum state)h->state;
 	c->deadline_ns = h->deadline_ns;
 	c->started_ns = h->started_ns;

@@ -4,6 +4,7 @@
 
 #include "fs/device.h"
 #include "fs/held.h"
+#include "fs/lifeline.h"
 #include "fs/notify.h"
 #include "fs/pages.h"
 #include "fs/pairs.h"
@@ -126,7 +127,9 @@ static int drain(struct fs *fs, struct error *err)
 
 static int serve(struct fs *fs, const struct worker_options *o, struct error *err)
 {
-	int r = notify_start(fs, err);
+	int r = lifeline_hold(o->lifeline_fd, err);
+	if (r == 0)
+		r = notify_start(fs, err);
 	if (r == 0)
 		r = pages_start(fs, err);
 	if (r == 0)

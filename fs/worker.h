@@ -5,9 +5,10 @@
  * Holds: the connection (/dev/fuse), the slots, the store, all keys, its end of the
  * links to the net worker and to announce.
  * User: `fs-user`, which owns the store. Must never hold: the network, root. Threads:
- * device (device.h, one a mount), store (work.h), notify (notify.h), pages (pages.h), and no others. It never makes a
- * system call on its own mount: a thread inside its own mount keeps a killed worker from
- * being reaped, and the supervisor waiting. */
+ * device (device.h, one a mount), store (work.h), notify (notify.h), pages (pages.h), one
+ * that does nothing (lifeline.h), and no others. It never makes a system call on its own
+ * mount: a thread inside its own mount keeps a killed worker from being reaped, and the
+ * supervisor waiting. */
 #ifndef CERTFS_FS_WORKER_H
 #define CERTFS_FS_WORKER_H
 
@@ -22,7 +23,7 @@ struct worker_options {
 	const struct config *cfg;
 	const char *mountpoint; /* for what is shown; NULL: /etc/certs */
 	const struct log *lg;
-	int fuse_fd, slots_fd, link_fd, publish_fd, ready_fd;
+	int fuse_fd, slots_fd, link_fd, publish_fd, ready_fd, lifeline_fd;
 	const struct further_fds *further; /* the read-only mounts */
 	size_t further_count;
 	gid_t key_gid; /* cfg->key_group's id, looked up before root was given up */

@@ -115,6 +115,71 @@ def write_lock(plain):
     holder.wait()
 
 
+@contextlib.contextmanager
+def holding(directory):
+    """Holds the kernel's lock of a directory until release() is called: the caches are not
+    told what changed in it, and whoever tells them can't be killed."""
+    with subprocess.Popen([os.path.join(HELPERS, "hold_directory"), directory],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        def release():
+            holder.stdin.close()
+            assert holder.wait(LIMIT_S) == 0
+        try:
+            assert holder.stdout.readline() == "held\n"
+            yield release
+        finally:
+            holder.kill()
+
+
+def threads_beyond_signals(pid):
+    """Names of those that wait in the kernel where no signal reaches them."""
+    found = []
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(OSError), \
+                open(f"/proc/{pid}/task/{tid}/stat", encoding="utf-8") as file:
+            name, _, rest = file.read().partition("(")[2].rpartition(")")
+            if rest.split()[0] == "D":
+                found.append(name)
+    return found
+
+
+def test_lifeline_of_the_fs_worker_ends_with_it_alone(plain):
+    """A table of descriptors that another thread shares closes with the last of them."""
+    fs, threads = plain.worker("fs"), {}
+    wait_for(lambda: plain.times_served("fs"), "the fs worker serves")
+    for tid in os.listdir(f"/proc/{fs}/task"):
+        with open(f"/proc/{fs}/task/{tid}/comm", encoding="utf-8") as file:
+            threads[file.read().strip()] = open_files(f"{fs}/task/{tid}")
+    pipe, = threads.pop("certfs: life")
+    assert pipe.startswith("pipe:")
+    assert not [name for name, files in threads.items() if pipe in files]
+    assert open_files(plain.pid).count(pipe) == 1  # the other end
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGUSR2])
+def test_worker_that_cannot_be_reaped_is_replaced(plain, pairs, how):
+    """At once, while a thread of it still waits; the log says how it died, and no error."""
+    source, other = pairs / "0.pem", "other.example.com"
+    directory = plain.mkdir(NAME)
+    plain.mkdir(other)
+    dead = []
+    with holding(directory) as release, \
+            subprocess.Popen(["cp", source, plain.path(NAME, "combined.pem")]) as cp:
+        for _ in range(3):
+            dead.append(plain.worker("fs"))
+            wait_for(lambda: threads_beyond_signals(dead[-1]) == ["certfs: notify"],
+                     "the caches of a directory are told while its lock is held")
+            plain.kill_worker("fs", how)
+            assert belong_together(plain.read(other, "cert.pem"),
+                                   plain.read(other, "privkey.pem"))
+        for pid in dead:
+            assert threads_beyond_signals(pid) == ["certfs: notify"]
+        release()
+        assert cp.wait(LIMIT_S) == 0
+    wait_for(lambda: not [pid for pid in dead if os.path.exists(f"/proc/{pid}")],
+             "the dead are reaped once the lock is free")
+
+
 def mkdirs(certfs):
     """How many mkdir(2) a worker has taken up. A process in mkdir(2) may still look names up."""
     found = re.search(r'certfs_requests_total\{operation="mkdir"\} (\d+)',
