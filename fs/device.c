@@ -2,9 +2,12 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "fs/device.h"
 
+#include "fs/alias.h"
+#include "fs/attributes.h"
 #include "fs/change.h"
 #include "fs/file.h"
 #include "fs/held.h"
+#include "fs/rename.h"
 #include "fs/tree.h"
 #include "fs/work.h"
 
@@ -91,14 +94,14 @@ const struct fuse_lowlevel_ops device_operations = {
     .forget = device_forget,
     .forget_multi = device_forget_multi,
     .getattr = tree_getattr,
-    .setattr = change_setattr,
+    .setattr = attributes_set,
     .readlink = tree_readlink,
     .mknod = on_mknod,
     .mkdir = change_mkdir,
     .unlink = change_unlink,
     .rmdir = change_rmdir,
-    .symlink = change_symlink,
-    .rename = change_rename,
+    .symlink = alias_symlink,
+    .rename = rename_request,
     .link = on_link,
     .open = file_open,
     .read = file_read,
