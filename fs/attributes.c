@@ -235,7 +235,7 @@ void attributes_set(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 	if (!h && file)
 		h = handle_of(fs->handles, n.number, kind, fuse_req_ctx(req)->pid);
 	bool lost = fi && fi->fh && !handle_is_ours(fs->handles, fi->fh);
-	if (n.kind == NODE_SCRATCH && !lost) {
+	if (tree_is_scratch(&n) && !lost) {
 		set_scratch(req, ino, n.gen, attr, set);
 		return;
 	}

@@ -94,14 +94,66 @@ static int do_mkdir(struct item *item, struct txn *txn, struct error *err)
 	return r;
 }
 
+/* A name of a domain is one that somebody meant for the root. */
+static bool is_meant_for_the_root(const char *name)
+{
+	struct name parsed;
+	struct error ignored;
+	return strchr(name, '.') && name_parse(name, &parsed, &ignored) == 0;
+}
+
+static int make_folder(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		       struct fuse_entry_param *entry, struct error *err)
+{
+	struct fs *fs = fs_of(req);
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct scratch_info info = {.dir = parent,
+				    .kind = SCRATCH_FOLDER,
+				    .uid = ctx->uid,
+				    .gid = ctx->gid,
+				    .mode = (uint32_t)(mode & ~ctx->umask)};
+	struct txn *txn;
+	uint64_t id;
+	int r = db_read_begin(fs->db, &txn, err);
+	if (r < 0)
+		return r;
+	/* A name that the kernel doesn't know to be there: this thread has unlinked it. */
+	if (tree_find(fs, txn, parent, name, 0, &id, err) == 0)
+		r = error_set(err, EEXIST, "%s exists", name);
+	else
+		r = scratch_create(fs->scratch, name, ctx->uid, clock_now_s(fs->clk),
+				   &info, err);
+	if (r == 0)
+		r = tree_entry(fs, txn, scratch_node(&info), entry, err);
+	db_read_end(txn);
+	return r;
+}
+
+static void mkdir_scratch(fuse_req_t req, fuse_ino_t parent, const char *name,
+			  mode_t mode)
+{
+	struct fuse_entry_param entry;
+	struct error err;
+	uint32_t number;
+	if (!change_domain_dir(parent, &number))
+		change_refuse(req, EPERM, name, "no folder is made in this one");
+	else if (is_meant_for_the_root(name))
+		change_refuse(req, EPERM, name,
+			      "app domains stand beside each other: this directory has "
+			      "only folders for temporary files in it");
+	else if (make_folder(req, parent, name, mode, &entry, &err) < 0)
+		fs_refuse(req, &err);
+	else
+		fuse_reply_entry(req, &entry);
+}
+
 void change_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-	(void)mode; /* names are public; keys have modes of their own */
 	if (parent != NODE_ROOT) {
-		change_refuse(req, EPERM, name,
-			      "an app domain's directory has no directories in it");
+		mkdir_scratch(req, parent, name, mode);
 		return;
 	}
+	/* Names are public, and keys have modes of their own: `mode` doesn't count. */
 	struct item *item = change_item(req, name, do_mkdir);
 	if (!item)
 		return;
@@ -153,7 +205,12 @@ static int do_stay(struct item *item, struct txn *txn, struct error *err)
 void change_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	if (parent != NODE_ROOT) {
-		change_refuse(req, EPERM, name, "this directory belongs to certfs");
+		int r = scratch_rmdir(fs_of(req)->scratch, parent, name);
+		if (r == -ENOENT && !fs_of(req)->replaying)
+			change_refuse(req, EPERM, name,
+				      "this directory belongs to certfs");
+		else
+			fuse_reply_err(req, r == -ENOENT ? 0 : -r);
 		return;
 	}
 	struct item *item = change_item(req, name, do_rmdir);
@@ -166,7 +223,7 @@ void change_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 /* Taken away some seconds later: an unlink and a create of the name are one replacement,
  * and when the new file is refused the old pair stands. The engine does it (removal is
  * due). */
-static int do_remove_custom(struct item *item, struct txn *txn, struct error *err)
+int change_remove_custom(struct item *item, struct txn *txn, struct error *err)
 {
 	struct current c;
 	struct domain d;
@@ -214,21 +271,29 @@ static bool is_move(fuse_req_t req, fuse_ino_t parent, uint32_t number, const ch
 		return false;
 	int r = tree_find(fs, txn, parent, name, 1, &id, &err);
 	db_read_end(txn);
-	return r == 0 && node_of(id, &n) && n.kind != NODE_SCRATCH &&
+	return r == 0 && node_of(id, &n) && !tree_is_scratch(&n) &&
 	       copied_has(&fs->copied, fuse_req_ctx(req)->pid, number, n.kind + n.index,
 			  fs_now_ms());
+}
+
+static bool is_folder(fuse_ino_t ino)
+{
+	struct node n;
+	return node_of(ino, &n) && n.kind == NODE_SCRATCH_DIR;
 }
 
 void change_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
 	uint32_t number;
-	if (!change_domain_dir(parent, &number)) {
-		change_refuse(req, EPERM, name, "this file belongs to certfs");
+	int r = scratch_unlink(fs->scratch, parent, name);
+	if (r != -ENOENT || is_folder(parent)) {
+		/* A dead worker's is gone, as it was meant to be. */
+		fuse_reply_err(req, r == -ENOENT && fs->replaying ? 0 : -r);
 		return;
 	}
-	if (number != 0 && scratch_remove(fs->scratch, number, name)) {
-		fuse_reply_err(req, 0);
+	if (!change_domain_dir(parent, &number)) {
+		change_refuse(req, EPERM, name, "this file belongs to certfs");
 		return;
 	}
 	if (number != 0 && is_move(req, parent, number, name)) {
@@ -249,7 +314,7 @@ void change_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		gone_note(&fs->gone, fuse_req_ctx(req)->pid, number, file_kind_of(name),
 			  fs_now_ms());
 	struct item *item =
-	    change_item(req, name, number ? do_remove_custom : alias_remove);
+	    change_item(req, name, number ? change_remove_custom : alias_remove);
 	if (!item)
 		return;
 	item->number = number;

@@ -15,6 +15,9 @@ void change_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 void change_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void change_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 
+/* A served file's name is taken away (item->number, kind, name): in the store thread. */
+work_do change_remove_custom;
+
 /* Answers with a code, and logs what was refused and why. */
 void change_refuse(fuse_req_t req, int code, const char *name, const char *why);
 /* An item that carries `name` and who asks. NULL: the request was answered. */

@@ -284,7 +284,7 @@ static int run_item(struct item *item, struct txn *txn, struct error *err)
 	uint64_t connection = slots_connection(item->fs->slots);
 	int32_t before;
 	struct error ignored;
-	item->serial_changed = 0;
+	item->serial_changed = item->serial_too = 0;
 	item->served_changed = false;
 	item->line[0] = '\0';
 	error_clear(&item->error);
@@ -340,6 +340,8 @@ static void finish_item(struct item *item)
 		log_notice(fs->lg, domain, "%s", item->line);
 	if (item->result == 0 && item->served_changed)
 		publish_note(fs->publish, item->changed);
+	if (item->result == 0 && item->serial_too)
+		notify_domain(fs->notify, item->changed_too, item->serial_too, NULL);
 	if (item->result == 0 && item->serial_changed) {
 		/* From here on the notify thread may have answered and freed it. */
 		bool later = item->notify_first;
@@ -390,6 +392,7 @@ static void do_batches(struct work *w, struct batch *b)
 				b->item[i]->result = r;
 				b->item[i]->error = err;
 				b->item[i]->serial_changed = 0;
+				b->item[i]->serial_too = 0;
 			}
 			finish_item(b->item[i]);
 		}
