@@ -200,15 +200,25 @@ void device_replay(struct fs *fs)
 	fs->replaying = false;
 }
 
+/* Scratch files that nobody asks for any more go nevertheless: there may be keys in them. */
+static int wait_ms(struct fs *fs)
+{
+	int held_ms = held_wait_ms(fs->held);
+	int ms = fs->read_only ? -1 : scratch_wait_ms(fs->scratch, clock_now_s(fs->clk));
+	return ms >= 0 && (held_ms < 0 || ms < held_ms) ? ms : held_ms;
+}
+
 static int wait_for_more(struct fs *fs, int stop_fd)
 {
 	struct pollfd fds[] = {{.fd = fs->fuse_fd, .events = POLLIN},
 			       {.fd = stop_fd, .events = POLLIN}};
-	int got = poll(fds, 2, held_wait_ms(fs->held));
+	int got = poll(fds, 2, wait_ms(fs));
 	if (got < 0 && errno != EINTR)
 		return -errno;
-	if (got == 0)
+	if (got == 0) {
 		held_retry(fs);
+		scratch_expire(fs->scratch, clock_now_s(fs->clk));
+	}
 	return 0;
 }
 

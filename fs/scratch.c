@@ -26,6 +26,7 @@ struct file {
 struct scratch {
 	pthread_mutex_t lock;
 	uint32_t last_serial;
+	_Atomic int64_t look_s; /* nothing expires before; 0: there is nothing */
 	struct file file[SCRATCH_FILES];
 };
 
@@ -158,6 +159,8 @@ static void use(struct scratch *s, struct file *f, int64_t now_s)
 	f->used_s = now_s;
 	if (in)
 		in->used_s = now_s;
+	if (s->look_s == 0)
+		s->look_s = now_s + SCRATCH_IDLE_S + 1;
 }
 
 static int may_create(struct scratch *s, const char *name,
@@ -447,16 +450,48 @@ void scratch_drop(struct scratch *s, uint32_t number)
 }
 
 /* Folders after what is in them: no file is ever in a folder that is gone. */
+static void expire(struct scratch *s, int64_t now_s, bool folders)
+{
+	for (size_t i = 0; i < SCRATCH_FILES; i++) {
+		struct file *f = &s->file[i];
+		if (f->taken && now_s - f->used_s > SCRATCH_IDLE_S &&
+		    (f->info.kind == SCRATCH_FOLDER) == folders &&
+		    !(folders && has_files(s, f)))
+			drop(f);
+	}
+}
+
+/* A clock that was set back may leave a folder older than what is in it: it is looked at
+ * again then, but not at once. */
+static int64_t next_look_s(const struct scratch *s, int64_t now_s)
+{
+	int64_t next_s = 0;
+	for (size_t i = 0; i < SCRATCH_FILES; i++) {
+		int64_t end_s = s->file[i].used_s + SCRATCH_IDLE_S + 1;
+		if (s->file[i].taken && (next_s == 0 || end_s < next_s))
+			next_s = end_s;
+	}
+	return next_s != 0 && next_s <= now_s ? now_s + 1 : next_s;
+}
+
 void scratch_expire(struct scratch *s, int64_t now_s)
 {
+	if (now_s < s->look_s || s->look_s == 0)
+		return;
 	pthread_mutex_lock(&s->lock);
-	for (int folders = 0; folders < 2; folders++)
-		for (size_t i = 0; i < SCRATCH_FILES; i++) {
-			struct file *f = &s->file[i];
-			if (f->taken && now_s - f->used_s > SCRATCH_IDLE_S &&
-			    (f->info.kind == SCRATCH_FOLDER) == folders &&
-			    !(folders && has_files(s, f)))
-				drop(f);
-		}
+	expire(s, now_s, false);
+	expire(s, now_s, true);
+	s->look_s = next_look_s(s, now_s);
 	pthread_mutex_unlock(&s->lock);
+}
+
+int scratch_wait_ms(const struct scratch *s, int64_t now_s)
+{
+	int64_t look_s = s->look_s, left_s = look_s - now_s;
+	if (look_s == 0)
+		return -1;
+	return (int)(left_s < 0                ? 0
+		     : left_s > SCRATCH_IDLE_S ? SCRATCH_IDLE_S
+					       : left_s) *
+	       1000;
 }

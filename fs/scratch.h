@@ -97,5 +97,7 @@ bool scratch_list(struct scratch *s, uint64_t dir, size_t index, char *name, siz
 /* Drops all that a domain has, and what was unused for an hour. */
 void scratch_drop(struct scratch *s, uint32_t number);
 void scratch_expire(struct scratch *s, int64_t now_s);
+/* When to do so next, for poll(2); -1: there is nothing. */
+int scratch_wait_ms(const struct scratch *s, int64_t now_s);
 
 #endif

@@ -374,6 +374,25 @@ static void what_was_unused_for_an_hour_goes(void **state)
 	assert_content(s, used, "x");
 }
 
+static void its_end_is_waited_for_while_there_is_anything(void **state)
+{
+	struct scratch *s = *state;
+	const uint32_t used = create(s, DIR, "used", USER);
+	struct scratch_info info;
+
+	create(s, DIR, "unused", USER);
+	assert_int_equal(scratch_wait_ms(s, NOW + SCRATCH_IDLE_S), 1000);
+	assert_int_equal(scratch_wait_ms(s, NOW - 100), SCRATCH_IDLE_S * 1000);
+	assert_int_equal(scratch_write(s, used, "x", 1, 0, NOW + 5), 0);
+	assert_int_equal(scratch_wait_ms(s, NOW + SCRATCH_IDLE_S + 3), 0);
+	scratch_expire(s, NOW + SCRATCH_IDLE_S + 3);
+	assert_false(scratch_find(s, DIR, "unused", &info));
+	assert_int_equal(scratch_wait_ms(s, NOW + SCRATCH_IDLE_S + 3), 3000);
+	scratch_expire(s, NOW + SCRATCH_IDLE_S + 6);
+	assert_false(scratch_find(s, DIR, "used", &info));
+	assert_int_equal(scratch_wait_ms(s, NOW), -1);
+}
+
 static void a_serial_is_not_used_again_while_its_file_lives(void **state)
 {
 	struct scratch *s = *state;
@@ -529,6 +548,7 @@ int main(void)
 	    TEST(what_was_cut_off_takes_no_memory),
 	    TEST(a_directory_takes_its_files_along),
 	    TEST(what_was_unused_for_an_hour_goes),
+	    TEST(its_end_is_waited_for_while_there_is_anything),
 	    TEST(a_serial_is_not_used_again_while_its_file_lives),
 	    TEST(a_folder_has_files_of_its_own_and_no_folders),
 	    TEST(a_folder_goes_when_it_is_empty),
