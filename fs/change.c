@@ -3,11 +3,7 @@
 #include "fs/change.h"
 
 #include "acme/engine.h"
-#include "fs/further.h"
-#include "fs/install.h"
-#include "fs/permission.h"
-#include "fs/policy_file.h"
-#include "fs/publish.h"
+#include "fs/alias.h"
 #include "fs/tree.h"
 #include "store/changed.h"
 #include "store/event.h"
@@ -15,12 +11,10 @@
 #include "store/waiting.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-static bool domain_dir(fuse_ino_t ino, uint32_t *number)
+bool change_domain_dir(fuse_ino_t ino, uint32_t *number)
 {
 	struct node n;
 	if (!node_of(ino, &n) || n.kind != NODE_DIR)
@@ -29,7 +23,7 @@ static bool domain_dir(fuse_ino_t ino, uint32_t *number)
 	return true;
 }
 
-static void refuse(fuse_req_t req, int code, const char *name, const char *why)
+void change_refuse(fuse_req_t req, int code, const char *name, const char *why)
 {
 	struct error err;
 	int r = error_set(&err, code, "%s: %s", name, why);
@@ -38,7 +32,7 @@ static void refuse(fuse_req_t req, int code, const char *name, const char *why)
 }
 
 /* The kernel bounds names at NAME_MAX (255), which item->name holds. */
-static struct item *named_item(fuse_req_t req, const char *name, work_do *run)
+struct item *change_item(fuse_req_t req, const char *name, work_do *run)
 {
 	struct item *item = work_item(fs_of(req), req, run);
 	if (item) {
@@ -49,7 +43,7 @@ static struct item *named_item(fuse_req_t req, const char *name, work_do *run)
 	return item;
 }
 
-static void reply_entry(struct item *item)
+void change_reply_entry(struct item *item)
 {
 	struct fs *fs = item->fs;
 	struct fuse_entry_param entry;
@@ -100,18 +94,70 @@ static int do_mkdir(struct item *item, struct txn *txn, struct error *err)
 	return r;
 }
 
+/* A name of a domain is one that somebody meant for the root. */
+static bool is_meant_for_the_root(const char *name)
+{
+	struct name parsed;
+	struct error ignored;
+	return strchr(name, '.') && name_parse(name, &parsed, &ignored) == 0;
+}
+
+static int make_folder(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		       struct fuse_entry_param *entry, struct error *err)
+{
+	struct fs *fs = fs_of(req);
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct scratch_info info = {.dir = parent,
+				    .kind = SCRATCH_FOLDER,
+				    .uid = ctx->uid,
+				    .gid = ctx->gid,
+				    .mode = (uint32_t)(mode & ~ctx->umask)};
+	struct txn *txn;
+	uint64_t id;
+	int r = db_read_begin(fs->db, &txn, err);
+	if (r < 0)
+		return r;
+	/* A name that the kernel doesn't know to be there: this thread has unlinked it. */
+	if (tree_find(fs, txn, parent, name, 0, &id, err) == 0)
+		r = error_set(err, EEXIST, "%s exists", name);
+	else
+		r = scratch_create(fs->scratch, name, ctx->uid, clock_now_s(fs->clk),
+				   &info, err);
+	if (r == 0)
+		r = tree_entry(fs, txn, scratch_node(&info), entry, err);
+	db_read_end(txn);
+	return r;
+}
+
+static void mkdir_scratch(fuse_req_t req, fuse_ino_t parent, const char *name,
+			  mode_t mode)
+{
+	struct fuse_entry_param entry;
+	struct error err;
+	uint32_t number;
+	if (!change_domain_dir(parent, &number))
+		change_refuse(req, EPERM, name, "no folder is made in this one");
+	else if (is_meant_for_the_root(name))
+		change_refuse(req, EPERM, name,
+			      "app domains stand beside each other: this directory has "
+			      "only folders for temporary files in it");
+	else if (make_folder(req, parent, name, mode, &entry, &err) < 0)
+		fs_refuse(req, &err);
+	else
+		fuse_reply_entry(req, &entry);
+}
+
 void change_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-	(void)mode; /* names are public; keys have modes of their own */
 	if (parent != NODE_ROOT) {
-		refuse(req, EPERM, name,
-		       "an app domain's directory has no directories in it");
+		mkdir_scratch(req, parent, name, mode);
 		return;
 	}
-	struct item *item = named_item(req, name, do_mkdir);
+	/* Names are public, and keys have modes of their own: `mode` doesn't count. */
+	struct item *item = change_item(req, name, do_mkdir);
 	if (!item)
 		return;
-	item->reply = reply_entry;
+	item->reply = change_reply_entry;
 	work_submit(item);
 }
 
@@ -159,40 +205,25 @@ static int do_stay(struct item *item, struct txn *txn, struct error *err)
 void change_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	if (parent != NODE_ROOT) {
-		refuse(req, EPERM, name, "this directory belongs to certfs");
+		int r = scratch_rmdir(fs_of(req)->scratch, parent, name);
+		if (r == -ENOENT && !fs_of(req)->replaying)
+			change_refuse(req, EPERM, name,
+				      "this directory belongs to certfs");
+		else
+			fuse_reply_err(req, r == -ENOENT ? 0 : -r);
 		return;
 	}
-	struct item *item = named_item(req, name, do_rmdir);
+	struct item *item = change_item(req, name, do_rmdir);
 	if (!item)
 		return;
 	item->failed = do_stay;
 	work_submit(item);
 }
 
-static int do_unalias(struct item *item, struct txn *txn, struct error *err)
-{
-	struct domain d;
-	int64_t now_s = clock_now_s(item->fs->clk);
-	int r = domain_find(txn, item->name, &d, err);
-	if (r == 0 && !d.target)
-		r = error_set(err, EISDIR, "%s is a directory: rmdir removes it",
-			      item->name);
-	if (r == 0)
-		r = domain_unalias(txn, d.number, now_s, err);
-	if (r == 0)
-		r = engine_touch_in(txn, d.target, now_s, err);
-	if (r == 0)
-		r = changed_mark(txn, d.number, 0, &item->serial_changed, err);
-	item->changed = d.number;
-	if (r == 0)
-		item_line(item, &d, "%s is an alias no more", d.name.text);
-	return r;
-}
-
 /* Taken away some seconds later: an unlink and a create of the name are one replacement,
  * and when the new file is refused the old pair stands. The engine does it (removal is
  * due). */
-static int do_remove_custom(struct item *item, struct txn *txn, struct error *err)
+int change_remove_custom(struct item *item, struct txn *txn, struct error *err)
 {
 	struct current c;
 	struct domain d;
@@ -240,27 +271,36 @@ static bool is_move(fuse_req_t req, fuse_ino_t parent, uint32_t number, const ch
 		return false;
 	int r = tree_find(fs, txn, parent, name, 1, &id, &err);
 	db_read_end(txn);
-	return r == 0 && node_of(id, &n) && n.kind != NODE_SCRATCH &&
+	return r == 0 && node_of(id, &n) && !tree_is_scratch(&n) &&
 	       copied_has(&fs->copied, fuse_req_ctx(req)->pid, number, n.kind + n.index,
 			  fs_now_ms());
+}
+
+static bool is_folder(fuse_ino_t ino)
+{
+	struct node n;
+	return node_of(ino, &n) && n.kind == NODE_SCRATCH_DIR;
 }
 
 void change_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
 	uint32_t number;
-	if (!domain_dir(parent, &number)) {
-		refuse(req, EPERM, name, "this file belongs to certfs");
+	int r = scratch_unlink(fs->scratch, parent, name);
+	if (r != -ENOENT || is_folder(parent)) {
+		/* A dead worker's is gone, as it was meant to be. */
+		fuse_reply_err(req, r == -ENOENT && fs->replaying ? 0 : -r);
 		return;
 	}
-	if (number != 0 && scratch_remove(fs->scratch, number, name)) {
-		fuse_reply_err(req, 0);
+	if (!change_domain_dir(parent, &number)) {
+		change_refuse(req, EPERM, name, "this file belongs to certfs");
 		return;
 	}
 	if (number != 0 && is_move(req, parent, number, name)) {
-		refuse(req, EPERM, name,
-		       "served files can't be moved away: cp copies them, and rm takes a "
-		       "custom certificate away");
+		change_refuse(
+		    req, EPERM, name,
+		    "served files can't be moved away: cp copies them, and rm takes a "
+		    "custom certificate away");
 		return;
 	}
 	if (number != 0 && tree_is_policy(name))
@@ -273,383 +313,11 @@ void change_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (number != 0)
 		gone_note(&fs->gone, fuse_req_ctx(req)->pid, number, file_kind_of(name),
 			  fs_now_ms());
-	struct item *item = named_item(req, name, number ? do_remove_custom : do_unalias);
+	struct item *item =
+	    change_item(req, name, number ? change_remove_custom : alias_remove);
 	if (!item)
 		return;
 	item->number = number;
 	item->kind = file_kind_of(name);
-	work_submit(item);
-}
-
-static int do_symlink(struct item *item, struct txn *txn, struct error *err)
-{
-	struct name name;
-	struct domain target, d;
-	bool changed = false;
-	int64_t until_s, now_s = clock_now_s(item->fs->clk);
-	int r = domain_get(txn, item->target, &target, err);
-	if (r == 0)
-		r = name_parse(item->name, &name, err);
-	if (r == 0)
-		r = domain_alias(txn, &name, item->target, now_s, &d, err);
-	if (r == 0)
-		r = generation_fallback(txn, item->target, now_s,
-					policy_keep(&target.policy, item->fs->cfg),
-					SERVE_NOW, &changed, &until_s, err);
-	if (r == 0)
-		r = item_event(item, txn, EVENT_INSTALLED, &target, err,
-			       "%s is an alias of %s", name.text, target.name.text);
-	if (r == 0)
-		r = engine_touch_in(txn, item->target, now_s, err);
-	if (r == 0)
-		r = changed_mark(txn, item->target, 0, &item->serial_changed, err);
-	item->changed = item->target;
-	item->served_changed = changed;
-	return r;
-}
-
-void change_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
-		    const char *name)
-{
-	struct fs *fs = fs_of(req);
-	struct domain d;
-	struct txn *txn;
-	struct error err;
-	char plain[NAME_MAX_TEXT];
-	if (parent != NODE_ROOT) {
-		refuse(req, EPERM, name,
-		       "aliases stand beside the directories of app domains");
-		return;
-	}
-	int length = snprintf(plain, sizeof(plain), "%s", target);
-	if (length > 0 && length < (int)sizeof(plain) && plain[length - 1] == '/')
-		plain[length - 1] = '\0';
-	if (db_read_begin(fs->db, &txn, &err) < 0) {
-		fs_refuse(req, &err);
-		return;
-	}
-	int r = domain_find(txn, plain, &d, &err);
-	db_read_end(txn);
-	if (r < 0 || !d.installed) {
-		refuse(req, ENOENT, name,
-		       "an alias points to an app domain's directory beside it (ln -s "
-		       "app.example.com "
-		       "www.example.com)");
-		return;
-	}
-	struct item *item = named_item(req, name, do_symlink);
-	if (!item)
-		return;
-	item->target = d.number;
-	item->reply = reply_entry;
-	work_submit(item);
-}
-
-static void reply_renamed(struct item *item)
-{
-	scratch_remove_serial(item->fs->scratch, item->serial);
-	fuse_reply_err(item->req, 0);
-}
-
-/* A scratch file of such a name would never be found. */
-static bool file_is_certfs(const char *name)
-{
-	return strcmp(name, page_name[PAGE_STATUS]) == 0 ||
-	       strcmp(name, page_name[PAGE_STATUS_JSON]) == 0 ||
-	       strcmp(name, ".history") == 0;
-}
-
-static void rename_scratch(fuse_req_t req, uint32_t number, const char *from,
-			   const char *to)
-{
-	struct fs *fs = fs_of(req);
-	struct scratch_info info = {0};
-	enum file_kind kind = file_kind_of(to);
-	if (!scratch_find(fs->scratch, number, from, &info)) {
-		/* Of a dead worker, or this is the repeat of one that was done. */
-		if (!fs->replaying) {
-			refuse(req, EPERM, from, "served files can't be moved: cp them");
-			return;
-		}
-	} else if (kind == FILE_KINDS && file_is_certfs(to)) {
-		refuse(req, EPERM, to, "this file is written by certfs");
-		return;
-	} else if (kind == FILE_KINDS && !tree_is_policy(to)) {
-		int r = scratch_rename(fs->scratch, number, from, to);
-		fuse_reply_err(req, -r);
-		return;
-	}
-	bool policy = tree_is_policy(to);
-	struct item *item = named_item(req, to, policy ? policy_file_run : install_run);
-	if (!item)
-		return;
-	item->failed = install_refused;
-	item->reply = reply_renamed;
-	item->notify_first = false;
-	item->number = number;
-	item->kind = kind == FILE_KINDS ? FILE_CERT : kind;
-	item->serial = info.serial;
-	item->told_of = 1u << item->kind; /* by this rename itself */
-	gone_note(&fs->wrote, fuse_req_ctx(req)->pid, number, item->kind, fs_now_ms());
-	item->content = scratch_content(fs->scratch, info.serial);
-	item->lost = !item->content;
-	item->mode = info.mode_set ? info.mode : OWNER_KEEP;
-	item->owner_uid = info.uid_set ? info.uid : OWNER_KEEP;
-	item->owner_gid = info.gid_set ? info.gid : OWNER_KEEP;
-	item->mtime_s = info.times_set ? info.mtime_s : 0;
-	work_submit(item);
-}
-
-void change_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
-		   fuse_ino_t new_parent, const char *new_name, unsigned flags)
-{
-	uint32_t number;
-	if (flags & ~(unsigned)RENAME_NOREPLACE) {
-		fuse_reply_err(req, EINVAL);
-		return;
-	}
-	if (!domain_dir(parent, &number) || number == 0 || new_parent != parent) {
-		refuse(req, EPERM, name,
-		       "directories and served files keep their names: mkdir makes a new "
-		       "one, and "
-		       "its certificate is ordered or copied with cp");
-		return;
-	}
-	if (!publish_rename(req, number, name, new_name))
-		rename_scratch(req, number, name, new_name);
-}
-
-static void apply_owner(struct owner *o, const struct item *item, uint32_t mode)
-{
-	if (item->set & FUSE_SET_ATTR_MODE)
-		o->mode = mode;
-	if (item->set & FUSE_SET_ATTR_UID)
-		o->uid = item->uid;
-	if (item->set & FUSE_SET_ATTR_GID)
-		o->gid = item->gid;
-}
-
-static int set_page(struct item *item, struct txn *txn, struct domain *d,
-		    enum page_kind kind, struct error *err)
-{
-	apply_owner(&d->page[kind], item, page_mode(item->mode));
-	if (kind == PAGE_POLICY && item->set & FUSE_SET_ATTR_MTIME)
-		d->policy.written_s = item->mtime_s;
-	return domain_put(txn, d, err);
-}
-
-/* Of what waits, when it was written by this name last. */
-static int set_mtime(const struct item *item, struct txn *txn, struct domain *d,
-		     const struct node *n, uint32_t served, struct error *err)
-{
-	int r = waiting_touch(txn, d->number, (enum file_kind)n->index, item->mtime_s,
-			      clock_now_s(item->fs->clk), err);
-	if (r != -ENOENT)
-		return r;
-	if (d->times_gen != served)
-		memset(d->mtime_s, 0, sizeof(d->mtime_s));
-	d->times_gen = served;
-	d->mtime_s[n->index] = item->mtime_s;
-	return 0;
-}
-
-static int do_setattr(struct item *item, struct txn *txn, struct error *err)
-{
-	struct domain d;
-	struct current c;
-	struct node n;
-	enum page_kind page;
-	if (!node_of(item->node, &n))
-		return error_set(err, ESTALE, "node is unknown");
-	int r = domain_get(txn, n.number, &d, err);
-	if (r == 0)
-		memcpy(item->domain, d.name.text, sizeof(item->domain));
-	if (r == 0 && item->set & FUSE_SET_ATTR_MODE)
-		r = permission_check(&n, item->mode, item->wrote, &d, err);
-	if (r < 0)
-		return r;
-	if (tree_page_kind(&n, &page))
-		return set_page(item, txn, &d, page, err);
-	if (n.kind == NODE_DIR) {
-		apply_owner(&d.dir, item, item->mode & 07777);
-		item->changed = d.number;
-		r = changed_mark(txn, d.number, 0, &item->serial_changed, err);
-		return r ? r : domain_put(txn, &d, err);
-	}
-	r = current_get(txn, n.number, &c, err);
-	if (r < 0)
-		return r;
-	apply_owner(&d.file[n.index], item,
-		    file_mode((enum file_kind)n.index, item->mode));
-	if (item->set & FUSE_SET_ATTR_MODE &&
-	    d.file[n.index].mode != (item->mode & 07777))
-		item_line(
-		    item, &d,
-		    "%s holds a key, which is never for everybody: its mode is %04o "
-		    "instead of %04o",
-		    file_name[n.index], d.file[n.index].mode, item->mode & 07777);
-	int now = FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
-	bool touch = (item->set & now) == now;
-	bool managed = !c.newest[SOURCE_CUSTOM];
-	if (touch && !managed && d.remove_custom_s) {
-		/* `rm` and then `touch`: nobody is about to write it anew. */
-		d.remove_custom_s = clock_now_s(item->fs->clk);
-		touch = false;
-		item_line(item, &d,
-			  "%s was touched after the rm: the custom certificate goes now",
-			  file_name[n.index]);
-		r = engine_touch_in(txn, d.number, d.remove_custom_s, err);
-	} else if (touch && managed && n.index != FILE_PRIVKEY &&
-		   n.index != FILE_COMBINED)
-		r = work_renew_in(item->fs, txn, n.number, err);
-	else if (item->set & FUSE_SET_ATTR_MTIME)
-		r = set_mtime(item, txn, &d, &n, c.served, err);
-	/* engine_renew_in() wrote the row itself */
-	if (r == 0 && (!touch || !managed))
-		r = domain_put(txn, &d, err);
-	/* The kernel knows it of the mount at which it was set. */
-	if (r == 0 && further_count(item->fs->further) > 0)
-		r = changed_mark(txn, d.number, 0, &item->serial_changed, err);
-	item->changed = d.number;
-	return r;
-}
-
-static void reply_attr(struct item *item)
-{
-	struct fs *fs = item->fs;
-	struct txn *txn;
-	struct stat st;
-	struct error err;
-	if (db_read_begin(fs->db, &txn, &err) < 0) {
-		fs_refuse(item->req, &err);
-		return;
-	}
-	int r = tree_attr(fs, txn, item->node, &st, &err);
-	db_read_end(txn);
-	if (r < 0)
-		fuse_reply_err(item->req, err.code);
-	else
-		fuse_reply_attr(item->req, &st, tree_attr_timeout(item->node));
-}
-
-static int64_t wanted_mtime(struct fs *fs, const struct stat *attr, int set)
-{
-	return set & FUSE_SET_ATTR_MTIME_NOW ? clock_now_s(fs->clk)
-					     : (int64_t)attr->st_mtime;
-}
-
-static void set_scratch(fuse_req_t req, fuse_ino_t ino, uint32_t serial,
-			const struct stat *attr, int set)
-{
-	struct fs *fs = fs_of(req);
-	struct scratch_info info;
-	int r = 0;
-	if (set & FUSE_SET_ATTR_SIZE)
-		r = scratch_resize(fs->scratch, serial, (uint64_t)attr->st_size,
-				   clock_now_s(fs->clk));
-	if (!scratch_info(fs->scratch, serial, &info))
-		r = -EIO;
-	if (set & FUSE_SET_ATTR_MODE) {
-		info.mode = attr->st_mode & 0777;
-		info.mode_set = true;
-	}
-	if (set & FUSE_SET_ATTR_UID)
-		info.uid = attr->st_uid;
-	if (set & FUSE_SET_ATTR_GID)
-		info.gid = attr->st_gid;
-	info.uid_set |= !!(set & FUSE_SET_ATTR_UID);
-	info.gid_set |= !!(set & FUSE_SET_ATTR_GID);
-	if (set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)) {
-		info.mtime_s = wanted_mtime(fs, attr, set);
-		info.times_set =
-		    set & FUSE_SET_ATTR_MTIME && !(set & FUSE_SET_ATTR_MTIME_NOW);
-	}
-	if (r < 0 || !scratch_set(fs->scratch, &info))
-		fuse_reply_err(req, r < 0 ? -r : EIO);
-	else
-		tree_getattr(req, ino, NULL);
-}
-
-/* The second half of open(O_TRUNC), by the thread that opened: it names no handle (fs/fuse/dir.c,
- * fuse_do_setattr), and truncate(2) looks the same. */
-static bool is_open_truncation(const struct stat *attr, int set,
-			       const struct fuse_file_info *fi)
-{
-	return !fi && set & FUSE_SET_ATTR_SIZE && attr->st_size == 0;
-}
-
-/* cp -p sets times, owner and mode before its close: they go along with the install, and
- * with what is refused they change nothing. */
-static void set_handle(fuse_req_t req, fuse_ino_t ino, struct handle *h,
-		       const struct stat *attr, int set, struct fuse_file_info *fi)
-{
-	int r = 0;
-	if (set & FUSE_SET_ATTR_SIZE)
-		r = handle_resize(h, (uint64_t)attr->st_size);
-	if (r == 0 && is_open_truncation(attr, set, fi)) {
-		h->emptied = true;
-		h->dirty = false; /* nothing was written yet */
-	}
-	if (set & FUSE_SET_ATTR_MODE)
-		h->mode = attr->st_mode & 07777;
-	if (set & FUSE_SET_ATTR_UID)
-		h->owner_uid = attr->st_uid;
-	if (set & FUSE_SET_ATTR_GID)
-		h->owner_gid = attr->st_gid;
-	if (set & FUSE_SET_ATTR_MTIME && !(set & FUSE_SET_ATTR_MTIME_NOW))
-		h->mtime_s = attr->st_mtime;
-	if (r < 0)
-		fuse_reply_err(req, -r);
-	else
-		tree_getattr(req, ino, fi);
-}
-
-void change_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
-		    struct fuse_file_info *fi)
-{
-	struct fs *fs = fs_of(req);
-	struct handle *h = fi ? handle_find(fs->handles, fi->fh) : NULL;
-	struct node n;
-	if (!node_of(ino, &n)) {
-		fuse_reply_err(req, ESTALE);
-		return;
-	}
-	/* futimens(2) and fchmod(2) come without a handle (fs/fuse/dir.c: only a truncate
-	 * names it): they are meant for what this process is writing. */
-	bool policy = n.kind == NODE_POLICY, file = policy || n.kind == NODE_FILE;
-	enum file_kind kind = policy ? FILE_KINDS : (enum file_kind)n.index;
-	if (!h && file)
-		h = handle_of(fs->handles, n.number, kind, fuse_req_ctx(req)->pid);
-	bool lost = fi && fi->fh && !handle_is_ours(fs->handles, fi->fh);
-	if (n.kind == NODE_SCRATCH && !lost) {
-		set_scratch(req, ino, n.gen, attr, set);
-		return;
-	}
-	if (h && h->writing && (h->dirty || !h->content || set & FUSE_SET_ATTR_SIZE)) {
-		set_handle(req, ino, h, attr, set, fi);
-		return;
-	}
-	if (lost || (!h && file && is_open_truncation(attr, set, fi))) {
-		fuse_reply_err(req, EIO); /* its handle died with a worker */
-		return;
-	}
-	if (!permission_settable(&n, set)) {
-		refuse(req, EPERM, "attributes",
-		       "only those of app domains' directories and their "
-		       "files can be set, and no file's size");
-		return;
-	}
-	struct item *item = work_item(fs, req, do_setattr);
-	if (!item)
-		return;
-	item->node = ino;
-	item->set = set;
-	item->mode = attr->st_mode;
-	item->uid = attr->st_uid;
-	item->gid = attr->st_gid;
-	item->mtime_s = wanted_mtime(fs, attr, set);
-	item->wrote =
-	    gone_has(&fs->wrote, fuse_req_ctx(req)->pid, n.number, kind, fs_now_ms());
-	item->reply = reply_attr;
 	work_submit(item);
 }

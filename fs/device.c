@@ -2,9 +2,12 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "fs/device.h"
 
+#include "fs/alias.h"
+#include "fs/attributes.h"
 #include "fs/change.h"
 #include "fs/file.h"
 #include "fs/held.h"
+#include "fs/rename.h"
 #include "fs/tree.h"
 #include "fs/work.h"
 
@@ -91,14 +94,14 @@ const struct fuse_lowlevel_ops device_operations = {
     .forget = device_forget,
     .forget_multi = device_forget_multi,
     .getattr = tree_getattr,
-    .setattr = change_setattr,
+    .setattr = attributes_set,
     .readlink = tree_readlink,
     .mknod = on_mknod,
     .mkdir = change_mkdir,
     .unlink = change_unlink,
     .rmdir = change_rmdir,
-    .symlink = change_symlink,
-    .rename = change_rename,
+    .symlink = alias_symlink,
+    .rename = rename_request,
     .link = on_link,
     .open = file_open,
     .read = file_read,
@@ -197,15 +200,25 @@ void device_replay(struct fs *fs)
 	fs->replaying = false;
 }
 
+/* Scratch files that nobody asks for any more go nevertheless: there may be keys in them. */
+static int wait_ms(struct fs *fs)
+{
+	int held_ms = held_wait_ms(fs->held);
+	int ms = fs->read_only ? -1 : scratch_wait_ms(fs->scratch, clock_now_s(fs->clk));
+	return ms >= 0 && (held_ms < 0 || ms < held_ms) ? ms : held_ms;
+}
+
 static int wait_for_more(struct fs *fs, int stop_fd)
 {
 	struct pollfd fds[] = {{.fd = fs->fuse_fd, .events = POLLIN},
 			       {.fd = stop_fd, .events = POLLIN}};
-	int got = poll(fds, 2, held_wait_ms(fs->held));
+	int got = poll(fds, 2, wait_ms(fs));
 	if (got < 0 && errno != EINTR)
 		return -errno;
-	if (got == 0)
+	if (got == 0) {
 		held_retry(fs);
+		scratch_expire(fs->scratch, clock_now_s(fs->clk));
+	}
 	return 0;
 }
 

@@ -338,21 +338,21 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	secret_free(content);
 }
 
-static int create_scratch(fuse_req_t req, uint32_t number, const char *name, mode_t mode,
+static int create_scratch(fuse_req_t req, uint64_t dir, const char *name, mode_t mode,
 			  uint64_t *id, struct error *err)
 {
 	struct fs *fs = fs_of(req);
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	struct scratch_info info;
+	struct scratch_info info = {.dir = dir,
+				    .kind = SCRATCH_FILE,
+				    .uid = ctx->uid,
+				    .gid = ctx->gid,
+				    .mode = (uint32_t)(mode & ~ctx->umask)};
 	int64_t now_s = clock_now_s(fs->clk);
 	scratch_expire(fs->scratch, now_s);
-	int r = scratch_find(fs->scratch, number, name, &info) && fs->replaying
-		    ? 0
-		    : scratch_create(fs->scratch, number, name, ctx->uid, ctx->gid,
-				     (uint32_t)mode & ~(uint32_t)ctx->umask, now_s, &info,
-				     err);
+	int r = scratch_create(fs->scratch, name, ctx->uid, now_s, &info, err);
 	if (r == 0)
-		*id = node_id(number, info.serial, NODE_SCRATCH);
+		*id = scratch_node(&info);
 	return r;
 }
 
@@ -361,7 +361,8 @@ static int create(fuse_req_t req, struct txn *txn, fuse_ino_t parent, const char
 {
 	struct fs *fs = fs_of(req);
 	struct node dir, n;
-	if (!node_of(parent, &dir) || dir.kind != NODE_DIR || dir.number == 0)
+	if (!node_of(parent, &dir) || dir.number == 0 ||
+	    (dir.kind != NODE_DIR && dir.kind != NODE_SCRATCH_DIR))
 		return error_set(err, EPERM,
 				 "'%s': files live in the directory of an app domain, "
 				 "which mkdir makes",
@@ -369,7 +370,7 @@ static int create(fuse_req_t req, struct txn *txn, fuse_ino_t parent, const char
 	if (tree_find(fs, txn, parent, name, 0, id, err) < 0) {
 		fi->direct_io = 1;
 		fi->fh = handle_mark(fs->handles);
-		return create_scratch(req, dir.number, name, mode, id, err);
+		return create_scratch(req, parent, name, mode, id, err);
 	}
 	if (!node_of(*id, &n))
 		return error_set(err, ESTALE, "node is unknown");

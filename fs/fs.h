@@ -44,6 +44,7 @@ struct fs {
 	struct handles *handles;
 	struct pairs *pairs;
 	struct gone gone;
+	struct gone moving; /* served names about to be moved away (rename.h) */
 	struct copied copied;
 	struct gone
 	    wrote; /* who has just written a file: install(1) sets its mode then */

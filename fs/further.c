@@ -44,7 +44,7 @@ static bool is_shown(uint64_t id)
 {
 	struct node n;
 	return node_of(id, &n) && !tree_is_page(&n) && n.kind != NODE_CONTROL_DIR &&
-	       n.kind != NODE_SCRATCH;
+	       !tree_is_scratch(&n);
 }
 
 /* Where a served file of `number` stands; what it names before the switch is in *before.

@@ -14,8 +14,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define GONE_S      5
-#define GONE_PLACES 256
+#define GONE_S       5
+#define GONE_PLACES  256
+#define GONE_ANYBODY 0 /* no thread: noted for all */
 
 struct gone {
 	struct {

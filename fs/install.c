@@ -215,6 +215,7 @@ static int keep_waiting(struct making *m, struct item *item, struct txn *txn,
 				m->now_s, err);
 	note_mode(m, item);
 	m->domain.refused[0] = '\0';
+	m->domain.remove_custom_s = 0;
 	if (r == 0)
 		r = domain_put(txn, &m->domain, err);
 	item_line(item, &m->domain, "%s was written by uid %u and waits for %s",
@@ -413,6 +414,7 @@ static int keep_again(struct making *m, struct item *item, struct txn *txn,
 		return r;
 	note_attributes(m, item, c.newest[SOURCE_CUSTOM]);
 	m->domain.refused[0] = '\0';
+	m->domain.remove_custom_s = 0;
 	item->changed = item->number;
 	r = domain_put(txn, &m->domain, err);
 	if (r == 0)

@@ -68,6 +68,20 @@ static void list_root(struct listing *l, off_t off)
 	}
 }
 
+/* The scratch files of a directory, whose places follow `before` others. */
+static void list_scratch(struct listing *l, uint64_t dir, off_t before, off_t off)
+{
+	struct scratch_info info;
+	char name[NAME_MAX_TEXT];
+	scratch_expire(l->fs->scratch, clock_now_s(l->fs->clk));
+	for (; scratch_list(l->fs->scratch, dir, (size_t)(off - before), name,
+			    sizeof(name), &info);
+	     off++)
+		if (scratch_visible(&info, fuse_req_ctx(l->req)->uid) &&
+		    !add(l, name, scratch_node(&info), off + 1))
+			return;
+}
+
 static void list_domain(struct listing *l, uint32_t number, off_t off)
 {
 	static const struct {
@@ -77,9 +91,7 @@ static void list_domain(struct listing *l, uint32_t number, off_t off)
 		     {"status", NODE_STATUS},
 		     {"status.json", NODE_STATUS_JSON}};
 	const off_t page_count = sizeof(pages) / sizeof(*pages);
-	struct scratch_info info;
 	struct current c;
-	char name[NAME_MAX_TEXT];
 	if (!more(l, current_get(l->txn, number, &c, &l->err)))
 		return;
 	for (; off < FILE_KINDS; off++)
@@ -93,14 +105,7 @@ static void list_domain(struct listing *l, uint32_t number, off_t off)
 		if (!add(l, pages[i].name, node_id(number, 0, pages[i].kind), off + 1))
 			return;
 	}
-	for (;; off++) {
-		size_t i = (size_t)(off - FILE_KINDS - page_count);
-		if (!scratch_list(l->fs->scratch, number, i, name, sizeof(name), &info))
-			return;
-		if (scratch_visible(&info, fuse_req_ctx(l->req)->uid) &&
-		    !add(l, name, node_id(number, info.serial, NODE_SCRATCH), off + 1))
-			return;
-	}
+	list_scratch(l, node_dir(number), FILE_KINDS + page_count, off);
 }
 
 static void list_combined(struct listing *l, off_t off)
@@ -162,6 +167,8 @@ static void list(struct listing *l, const struct node *n, off_t off)
 		list_root(l, off);
 	else if (n->kind == NODE_DIR)
 		list_domain(l, n->number, off);
+	else if (n->kind == NODE_SCRATCH_DIR)
+		list_scratch(l, node_id(n->number, n->gen, NODE_SCRATCH_DIR), 0, off);
 	else if (n->kind == NODE_COMBINED_DIR)
 		list_combined(l, off);
 	else if (n->kind == NODE_HISTORY || n->kind == NODE_HISTORY_DIR)
@@ -238,7 +245,7 @@ void tree_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	char name[NAME_MAX_TEXT];
 	struct node n;
 	if (node_of(ino, &n) && n.kind == NODE_DIR && n.number != 0 &&
-	    !scratch_list(fs_of(req)->scratch, n.number, 0, name, sizeof(name), &info)) {
+	    !scratch_list(fs_of(req)->scratch, ino, 0, name, sizeof(name), &info)) {
 		fi->cache_readdir = 1;
 		fi->keep_cache = 1;
 	}

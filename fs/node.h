@@ -11,7 +11,7 @@
  *
  * The root is number 0, kind NODE_DIR: FUSE_ROOT_ID. The alias bit marks a second name of
  * the same file (publish.h); st_ino leaves it out. A token's 56 bits above the kind are a
- * hash of it; a scratch file's generation is its serial number. */
+ * hash of it; a scratch file's, folder's or symlink's generation is its serial number. */
 #ifndef CERTFS_FS_NODE_H
 #define CERTFS_FS_NODE_H
 
@@ -39,6 +39,8 @@ enum node_kind {
 	NODE_CHALLENGES, /* .well-known/acme-challenge */
 	NODE_TOKEN,
 	NODE_SCRATCH,
+	NODE_SCRATCH_DIR,  /* a scratch folder in a domain's directory */
+	NODE_SCRATCH_LINK, /* a scratch symlink in the root */
 	NODE_KINDS
 };
 

@@ -36,6 +36,12 @@ bool tree_is_policy(const char *name)
 	return strcmp(name, page_name[PAGE_POLICY]) == 0;
 }
 
+bool tree_is_writable(const struct node *dir, const char *name)
+{
+	return dir->kind == NODE_DIR && dir->number != 0 &&
+	       (file_kind_of(name) != FILE_KINDS || tree_is_policy(name));
+}
+
 bool tree_is_long_page(const struct node *node)
 {
 	return node->kind == NODE_CONTROL && node->index != CONTROL_CONFIG;
@@ -181,18 +187,33 @@ static int page_attr(struct fs *fs, struct txn *txn, const struct node *n,
 	return 0;
 }
 
-static int scratch_attr(struct fs *fs, uint32_t serial, struct stat *st,
-			struct error *err)
+bool tree_is_scratch(const struct node *n)
 {
+	return n->kind == NODE_SCRATCH || n->kind == NODE_SCRATCH_DIR ||
+	       n->kind == NODE_SCRATCH_LINK;
+}
+
+static int scratch_attr(struct fs *fs, struct txn *txn, uint64_t id, const struct node *n,
+			struct stat *st, struct error *err)
+{
+	static const mode_t type[] = {[SCRATCH_FILE] = S_IFREG,
+				      [SCRATCH_FOLDER] = S_IFDIR,
+				      [SCRATCH_LINK] = S_IFLNK};
 	struct scratch_info info;
-	if (!scratch_info(fs->scratch, serial, &info))
+	struct domain target;
+	int r = 0;
+	if (!scratch_info(fs->scratch, n->gen, &info) || scratch_node(&info) != id)
 		return error_set(err, ENOENT, "the scratch file is gone");
 	/* For their owner only, whatever the mode that goes along with a rename. */
-	set_mode(st, S_IFREG, info.mode & 0700, info.mtime_s);
+	set_mode(st, type[info.kind], info.kind == SCRATCH_LINK ? 0777 : info.mode & 0700,
+		 info.mtime_s);
 	st->st_uid = info.uid;
 	st->st_gid = info.gid;
-	set_size(st, info.size);
-	return 0;
+	if (info.kind == SCRATCH_LINK)
+		r = domain_get(txn, info.target, &target, err);
+	set_size(st, info.kind == SCRATCH_LINK && r == 0 ? strlen(target.name.text)
+							 : info.size);
+	return r;
 }
 
 static int dir_attr(struct txn *txn, const struct node *n, struct stat *st,
@@ -248,8 +269,8 @@ int tree_attr(struct fs *fs, struct txn *txn, uint64_t id, struct stat *st,
 		r = file_attr(fs, txn, &n, st, err);
 	} else if (tree_is_page(&n)) {
 		r = page_attr(fs, txn, &n, st, err);
-	} else if (n.kind == NODE_SCRATCH) {
-		r = scratch_attr(fs, n.gen, st, err);
+	} else if (tree_is_scratch(&n)) {
+		r = scratch_attr(fs, txn, id, &n, st, err);
 	} else if (n.kind == NODE_TOKEN) {
 		r = tree_token(txn, id, answer, sizeof(answer), err);
 		set_mode(st, S_IFREG, 0444, clock_now_s(fs->clk));
@@ -283,10 +304,21 @@ static int served_file(struct txn *txn, uint32_t number, enum file_kind kind,
 	return r;
 }
 
+/* What was unused for too long is not found any more. */
+static int find_scratch(struct fs *fs, uint64_t dir, const char *name, uint64_t *id,
+			struct error *err)
+{
+	struct scratch_info info;
+	scratch_expire(fs->scratch, clock_now_s(fs->clk));
+	if (!scratch_find(fs->scratch, dir, name, &info))
+		return not_found(err, name);
+	*id = scratch_node(&info);
+	return 0;
+}
+
 static int find_in_domain(struct fs *fs, struct txn *txn, uint32_t number,
 			  const char *name, uint32_t gen, uint64_t *id, struct error *err)
 {
-	struct scratch_info info;
 	enum file_kind kind = file_kind_of(name);
 	if (kind != FILE_KINDS)
 		return served_file(txn, number, kind, gen, id, err);
@@ -298,14 +330,12 @@ static int find_in_domain(struct fs *fs, struct txn *txn, uint32_t number,
 		*id = node_id(number, 0, NODE_POLICY);
 	else if (strcmp(name, ".history") == 0)
 		*id = node_id(number, 0, NODE_HISTORY);
-	else if (scratch_find(fs->scratch, number, name, &info))
-		*id = node_id(number, info.serial, NODE_SCRATCH);
 	else
-		return not_found(err, name);
+		return find_scratch(fs, node_dir(number), name, id, err);
 	return 0;
 }
 
-static int find_in_root(struct txn *txn, const char *name, uint64_t *id,
+static int find_in_root(struct fs *fs, struct txn *txn, const char *name, uint64_t *id,
 			struct error *err)
 {
 	struct domain d;
@@ -315,10 +345,10 @@ static int find_in_root(struct txn *txn, const char *name, uint64_t *id,
 		*id = node_id(0, 0, NODE_COMBINED_DIR);
 	else if (strcmp(name, ".well-known") == 0)
 		*id = node_id(0, 0, NODE_WELL_KNOWN);
-	else if (domain_find(txn, name, &d, err) < 0 || !d.installed)
-		return not_found(err, name);
-	else
+	else if (domain_find(txn, name, &d, err) == 0 && d.installed)
 		*id = node_id(d.number, 0, d.target ? NODE_ALIAS : NODE_DIR);
+	else
+		return find_scratch(fs, NODE_ROOT, name, id, err);
 	return 0;
 }
 
@@ -379,8 +409,10 @@ int tree_find(struct fs *fs, struct txn *txn, uint64_t parent, const char *name,
 				 (unsigned long long)parent);
 	if (n.kind == NODE_DIR)
 		return n.number == 0
-			   ? find_in_root(txn, name, id, err)
+			   ? find_in_root(fs, txn, name, id, err)
 			   : find_in_domain(fs, txn, n.number, name, gen, id, err);
+	if (n.kind == NODE_SCRATCH_DIR)
+		return find_scratch(fs, parent, name, id, err);
 	if (n.kind == NODE_COMBINED_DIR)
 		return find_combined(txn, name, id, err);
 	if (n.kind == NODE_HISTORY || n.kind == NODE_HISTORY_DIR)
@@ -413,7 +445,7 @@ double tree_attr_timeout(uint64_t id)
 	if (n.kind == NODE_FILE || n.kind == NODE_HISTORY_FILE || n.kind == NODE_ALIAS ||
 	    n.kind == NODE_DIR)
 		return FS_TIMEOUT;
-	if (n.kind == NODE_TOKEN || n.kind == NODE_SCRATCH)
+	if (n.kind == NODE_TOKEN || tree_is_scratch(&n))
 		return 0;
 	return tree_is_page(&n) ? FS_PAGE_TIMEOUT : FS_FOLDER_TIMEOUT;
 }
@@ -426,7 +458,7 @@ int tree_entry(struct fs *fs, struct txn *txn, uint64_t id,
 	entry->ino = id;
 	entry->attr_timeout = tree_attr_timeout(id);
 	entry->entry_timeout = FS_TIMEOUT;
-	if (!node_of(id, &n) || n.kind == NODE_TOKEN || n.kind == NODE_SCRATCH)
+	if (!node_of(id, &n) || n.kind == NODE_TOKEN || tree_is_scratch(&n))
 		entry->entry_timeout = 0;
 	else if (n.kind == NODE_HISTORY_DIR) /* nobody is told when one is pruned */
 		entry->entry_timeout = FS_FOLDER_TIMEOUT;
@@ -452,8 +484,7 @@ static uint32_t promised(fuse_req_t req, struct txn *txn, fuse_ino_t parent,
 bool tree_hides(fuse_req_t req, const struct node *n)
 {
 	struct scratch_info info;
-	return n->kind == NODE_SCRATCH &&
-	       scratch_info(fs_of(req)->scratch, n->gen, &info) &&
+	return tree_is_scratch(n) && scratch_info(fs_of(req)->scratch, n->gen, &info) &&
 	       !scratch_visible(&info, fuse_req_ctx(req)->uid);
 }
 
@@ -471,10 +502,9 @@ void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	}
 	struct node dir = {.kind = NODE_KINDS}, found;
 	uint32_t gen = promised(req, txn, parent, name);
-	if (node_of(parent, &dir) && dir.kind == NODE_DIR && dir.number != 0 &&
-	    (file_kind_of(name) != FILE_KINDS || tree_is_policy(name)) &&
-	    gone_has(&fs->gone, fuse_req_ctx(req)->pid, dir.number, file_kind_of(name),
-		     fs_now_ms()))
+	bool writable = node_of(parent, &dir) && tree_is_writable(&dir, name);
+	if (writable && gone_has(&fs->gone, fuse_req_ctx(req)->pid, dir.number,
+				 file_kind_of(name), fs_now_ms()))
 		r = not_found(&err, name);
 	else if (!publish_finds(fs, fuse_req_ctx(req)->pid, &dir, txn, name, &id, &r,
 				&err))
@@ -483,7 +513,10 @@ void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		r = not_found(&err, name);
 	if (r == 0)
 		r = tree_entry(fs, txn, id, &entry, &err);
-	if (gen) /* for this reader alone: nobody's stat may go on showing it */
+	/* For this reader alone: nobody's stat may go on showing it. And what is about to be
+	 * moved away (rename.h): the kernel would take it along to the new name. */
+	if (gen || (writable && gone_has(&fs->moving, GONE_ANYBODY, dir.number,
+					 file_kind_of(name), fs_now_ms())))
 		entry.entry_timeout = 0;
 	db_read_end(txn);
 	if (r == 0)
@@ -516,24 +549,35 @@ void tree_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_attr(req, &st, h && h->writing ? 0 : tree_attr_timeout(ino));
 }
 
+static int pointed_to(struct fs *fs, struct txn *txn, fuse_ino_t ino,
+		      struct domain *target, struct error *err)
+{
+	struct scratch_info info;
+	struct domain d;
+	struct node n;
+	if (node_of(ino, &n) && n.kind == NODE_SCRATCH_LINK)
+		return scratch_info(fs->scratch, n.gen, &info) &&
+			       scratch_node(&info) == ino
+			   ? domain_get(txn, info.target, target, err)
+			   : error_set(err, ENOENT, "the scratch symlink is gone");
+	if (!node_of(ino, &n) || n.kind != NODE_ALIAS)
+		return error_set(err, EINVAL, "not an alias");
+	int r = domain_get(txn, n.number, &d, err);
+	return r ? r : domain_get(txn, d.target, target, err);
+}
+
 void tree_readlink(fuse_req_t req, fuse_ino_t ino)
 {
 	struct fs *fs = fs_of(req);
-	struct domain d, target;
+	struct domain target;
 	struct error err;
 	struct txn *txn;
-	struct node n;
 	int r = db_read_begin(fs->db, &txn, &err);
 	if (r < 0) {
 		fs_refuse(req, &err);
 		return;
 	}
-	if (!node_of(ino, &n) || n.kind != NODE_ALIAS)
-		r = error_set(&err, EINVAL, "not an alias");
-	if (r == 0)
-		r = domain_get(txn, n.number, &d, &err);
-	if (r == 0)
-		r = domain_get(txn, d.target, &target, &err);
+	r = pointed_to(fs, txn, ino, &target, &err);
 	db_read_end(txn);
 	if (r < 0)
 		fuse_reply_err(req, err.code);

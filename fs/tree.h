@@ -11,12 +11,15 @@
 int tree_attr(struct fs *fs, struct txn *txn, uint64_t id, struct stat *st,
 	      struct error *err);
 
-/* Does a node's content come from a page that is rendered when it is opened? */
-/* Is it another user's scratch file? */
+/* Is it a scratch file, folder or symlink, and another user's? */
+bool tree_is_scratch(const struct node *n);
 bool tree_hides(fuse_req_t req, const struct node *n);
+/* Is it a served file or policy? Others of a domain's directory are certfs' own, or scratch. */
+bool tree_is_writable(const struct node *dir, const char *name);
 /* Is it one of a directory's own, and which? */
 bool tree_page_kind(const struct node *node, enum page_kind *kind);
 bool tree_is_policy(const char *name);
+/* Does a node's content come from a page that is rendered when it is opened? */
 bool tree_is_page(const struct node *node);
 /* One whose rendering walks over all domains or events: for the thread of pages (pages.h), so
  * that no reader waits for it. Its st_size is that of the last one that was opened, 0 before. */

@@ -3,11 +3,11 @@
 #include "fs/work.h"
 
 #include "acme/engine.h"
+#include "fs/noted.h"
 #include "fs/notify.h"
 #include "fs/publish.h"
 #include "store/answered.h"
 #include "store/changed.h"
-#include "store/owed.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -20,21 +20,6 @@
 #include <unistd.h>
 
 #define BATCH_MAX 64
-#define TOLD_MAX  4096
-#define HELD_MAX  1024
-#define TOLD_MS   250
-#define READS_MAX 1024
-
-struct mark {
-	uint32_t number;
-	uint64_t serial;
-};
-
-struct held {
-	uint32_t number, gen;
-	uint64_t serial;
-	unsigned files;
-};
 
 struct work {
 	struct fs *fs;
@@ -50,23 +35,14 @@ struct work {
 	bool replaying; /* results of requests that no item names yet are kept */
 	size_t small_free[SLOTS_SMALL], small_free_count;
 	uint64_t small_unique[SLOTS_SMALL]; /* 0: free */
-	struct mark told[TOLD_MAX];
-	size_t told_count;
-	int64_t told_ms; /* since when the first of them waits */
-	struct held held[HELD_MAX];
-	size_t held_count;
-	uint32_t reads[READS_MAX];
-	size_t read_count;
+	struct noted noted;                 /* has a lock of its own */
 };
 
 struct batch {
 	struct work *work;
 	struct item *item[BATCH_MAX];
 	size_t count;
-	struct mark told[TOLD_MAX];
-	size_t told_count;
-	struct held held[HELD_MAX];
-	size_t held_count;
+	struct noted_batch noted;
 };
 
 static void wake(struct work *w)
@@ -211,41 +187,22 @@ void work_submit(struct item *item)
 
 void work_read(struct fs *fs, uint32_t number)
 {
-	struct work *w = fs->work;
-	bool noted = false;
-	pthread_mutex_lock(&w->lock);
-	for (size_t i = 0; i < w->read_count; i++)
-		noted |= w->reads[i] == number;
-	if (!noted && w->read_count < READS_MAX)
-		w->reads[w->read_count++] = number;
-	pthread_mutex_unlock(&w->lock);
-	if (!noted)
-		wake(w);
+	if (noted_read(&fs->work->noted, number))
+		wake(fs->work);
 }
 
 void work_told(struct fs *fs, uint32_t number, uint64_t serial)
 {
-	struct work *w = fs->work;
-	pthread_mutex_lock(&w->lock);
-	bool first = w->told_count == 0;
-	if (first)
-		w->told_ms = fs_now_ms();
-	if (w->told_count < TOLD_MAX)
-		w->told[w->told_count++] = (struct mark){number, serial};
-	pthread_mutex_unlock(&w->lock);
-	if (first)
-		wake(w); /* it may sleep for long */
+	const struct noted_mark mark = {number, serial};
+	if (noted_told(&fs->work->noted, &mark, fs_now_ms()))
+		wake(fs->work);
 }
 
 void work_held(struct fs *fs, uint32_t number, uint32_t gen, uint64_t serial,
 	       unsigned files)
 {
-	struct work *w = fs->work;
-	pthread_mutex_lock(&w->lock);
-	/* Without room it is announced to nobody. */
-	if (w->held_count < HELD_MAX)
-		w->held[w->held_count++] = (struct held){number, gen, serial, files};
-	pthread_mutex_unlock(&w->lock);
+	const struct noted_held held = {number, gen, serial, files};
+	noted_held(&fs->work->noted, &held);
 }
 
 void work_answer(struct item *item)
@@ -284,7 +241,7 @@ static int run_item(struct item *item, struct txn *txn, struct error *err)
 	uint64_t connection = slots_connection(item->fs->slots);
 	int32_t before;
 	struct error ignored;
-	item->serial_changed = 0;
+	item->serial_changed = item->serial_too = 0;
 	item->served_changed = false;
 	item->line[0] = '\0';
 	error_clear(&item->error);
@@ -320,11 +277,8 @@ static int run_batch(struct txn *txn, void *arg, struct error *err)
 			keep[count++] = w->small_unique[i];
 	pthread_mutex_unlock(&w->lock);
 	int r = replaying ? 0 : answered_drop(txn, keep, count, err);
-	for (size_t i = 0; i < b->told_count && r == 0; i++)
-		r = changed_clear(txn, b->told[i].number, b->told[i].serial, err);
-	for (size_t i = 0; i < b->held_count && r == 0; i++)
-		r = owed_held(txn, b->held[i].number, b->held[i].gen, b->held[i].serial,
-			      b->held[i].files, err);
+	if (r == 0)
+		r = noted_put(&b->noted, txn, err);
 	for (size_t i = 0; i < b->count && r == 0; i++)
 		r = run_item(b->item[i], txn, err);
 	return r;
@@ -340,6 +294,8 @@ static void finish_item(struct item *item)
 		log_notice(fs->lg, domain, "%s", item->line);
 	if (item->result == 0 && item->served_changed)
 		publish_note(fs->publish, item->changed);
+	if (item->result == 0 && item->serial_too)
+		notify_domain(fs->notify, item->changed_too, item->serial_too, NULL);
 	if (item->result == 0 && item->serial_changed) {
 		/* From here on the notify thread may have answered and freed it. */
 		bool later = item->notify_first;
@@ -349,18 +305,6 @@ static void finish_item(struct item *item)
 			return;
 	}
 	work_answer(item);
-}
-
-static void take_told(struct work *w, struct batch *b)
-{
-	pthread_mutex_lock(&w->lock);
-	b->told_count = w->told_count;
-	memcpy(b->told, w->told, b->told_count * sizeof(*b->told));
-	w->told_count = 0;
-	b->held_count = w->held_count;
-	memcpy(b->held, w->held, b->held_count * sizeof(*b->held));
-	w->held_count = 0;
-	pthread_mutex_unlock(&w->lock);
 }
 
 static bool take_batch(struct work *w, struct batch *b)
@@ -375,7 +319,7 @@ static bool take_batch(struct work *w, struct batch *b)
 		w->last = &w->first;
 	pthread_mutex_unlock(&w->lock);
 	if (b->count)
-		take_told(w, b);
+		noted_take(&w->noted, &b->noted);
 	return b->count > 0;
 }
 
@@ -390,6 +334,7 @@ static void do_batches(struct work *w, struct batch *b)
 				b->item[i]->result = r;
 				b->item[i]->error = err;
 				b->item[i]->serial_changed = 0;
+				b->item[i]->serial_too = 0;
 			}
 			finish_item(b->item[i]);
 		}
@@ -398,12 +343,8 @@ static void do_batches(struct work *w, struct batch *b)
 
 static void do_reads(struct work *w)
 {
-	uint32_t reads[READS_MAX];
-	pthread_mutex_lock(&w->lock);
-	size_t count = w->read_count;
-	memcpy(reads, w->reads, count * sizeof(*reads));
-	w->read_count = 0;
-	pthread_mutex_unlock(&w->lock);
+	uint32_t reads[NOTED_READS];
+	size_t count = noted_take_reads(&w->noted, reads);
 	for (size_t i = 0; i < count; i++)
 		engine_read(w->engine, reads[i]);
 }
@@ -435,30 +376,19 @@ static int sooner_ms(int a, int b)
 	return a >= 0 && (b < 0 || a < b) ? a : b;
 }
 
-/* Marks are cleared along with the next commit, or in one of their own when none comes: a
- * mark that stays would pass for a change that nobody was told of. */
-static int clear_in_ms(struct work *w)
-{
-	pthread_mutex_lock(&w->lock);
-	int64_t left_ms = w->told_count ? w->told_ms + TOLD_MS - fs_now_ms() : -1;
-	bool any = w->told_count > 0;
-	pthread_mutex_unlock(&w->lock);
-	return !any ? -1 : left_ms > 0 ? (int)left_ms : 0;
-}
-
 static int sleep_ms(struct work *w)
 {
 	int ms = sooner_ms(publish_next_ms(w->fs->publish), engine_next_ms(w->engine));
-	return sooner_ms(clear_in_ms(w), ms);
+	return sooner_ms(noted_wait_ms(&w->noted, fs_now_ms()), ms);
 }
 
 static void clear_told(struct work *w, struct batch *b)
 {
 	struct error err;
-	if (clear_in_ms(w) != 0)
+	if (noted_wait_ms(&w->noted, fs_now_ms()) != 0)
 		return;
 	b->count = 0;
-	take_told(w, b);
+	noted_take(&w->noted, &b->noted);
 	/* Should the store take nothing, they are told once more by the next worker. */
 	if (db_update(w->fs->db, run_batch, b, &err) < 0)
 		log_warning(w->fs->lg, NULL, "%s", err.text);
@@ -466,7 +396,7 @@ static void clear_told(struct work *w, struct batch *b)
 
 static int by_serial(const void *a, const void *b)
 {
-	const struct mark *x = a, *y = b;
+	const struct noted_mark *x = a, *y = b;
 	return (x->serial > y->serial) - (x->serial < y->serial);
 }
 
@@ -475,7 +405,7 @@ static void tell_left_over(struct work *w)
 {
 	struct txn *txn;
 	struct error err;
-	struct mark *marks = NULL, *more;
+	struct noted_mark *marks = NULL, *more;
 	size_t count = 0, room = 0;
 	uint32_t number = 0;
 	uint64_t serial;
@@ -489,7 +419,7 @@ static void tell_left_over(struct work *w)
 				break; /* the next worker tells the rest */
 			marks = more;
 		}
-		marks[count++] = (struct mark){number, serial};
+		marks[count++] = (struct noted_mark){number, serial};
 		if (number++ == UINT32_MAX)
 			break;
 	}
@@ -562,6 +492,7 @@ int work_open(struct fs *fs, int link_fd, int publish_fd, int signal_fd,
 	w->last = &w->first;
 	w->replaying = true;
 	pthread_mutex_init(&w->lock, NULL);
+	noted_init(&w->noted);
 	pthread_cond_init(&w->slot_freed, NULL);
 	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -615,6 +546,7 @@ void work_close(struct work *w)
 	close(w->stop_fd);
 	pthread_cond_destroy(&w->slot_freed);
 	pthread_mutex_destroy(&w->lock);
+	noted_clear(&w->noted);
 	free(w);
 }
 

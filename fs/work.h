@@ -51,6 +51,8 @@ struct item {
 	/* results */
 	uint64_t serial_changed; /* of changed_mark(); 0: nothing to tell */
 	uint32_t changed;        /* the domain of it */
+	uint64_t serial_too;     /* a second one's, of another domain */
+	uint32_t changed_too;
 	bool served_changed;     /* watchers are to be told (publish.h) */
 	unsigned told_of;        /* … but of these names, bit i is enum file_kind i */
 	uint64_t publish_serial; /* of a RENAME by announce */

@@ -14,7 +14,7 @@ import certificates
 import nginx as nginx_of
 import pebble as pebble_of
 from ports import free_port
-from waiting import wait_for
+from waiting import LIMIT_S, wait_for
 
 NAME = "app.example.com"
 
@@ -130,6 +130,28 @@ def test_alias_is_ordered_into_the_same_certificate(managed):
     certfs.wait_for_status(NAME, lambda s: s["serves"]["source"] == "managed" and names(s)
                            == [NAME, "www.example.com"], "serves both names")
     verify(certfs, ca)
+
+
+def test_alias_that_is_pointed_elsewhere_is_ordered_into_the_other_certificate(managed):
+    certfs, ca = managed()
+    other, alias = "other.example.com", "www.example.com"
+
+    def wait_for_names(name, *names):
+        certfs.wait_for_status(name, lambda s: s["serves"]["source"] == "managed"
+                               and sorted(s["serves"]["names"]) == sorted(names),
+                               f"serves {names}")
+    for name in (NAME, other):
+        certfs.mkdir(name)
+    os.symlink(NAME, certfs.path(alias))
+    wait_for_names(NAME, NAME, alias)
+    wait_for_names(other, other)
+    before = certfs.read(NAME, "cert.pem")
+    subprocess.run(["ln", "-sfn", other, certfs.path(alias)], check=True, timeout=LIMIT_S)
+    wait_for_names(other, other, alias)
+    verify(certfs, ca, other)
+    # A name too many is no reason for an order: it leaves with the next renewal.
+    assert certfs.read(NAME, "cert.pem") == before
+    assert certfs.status(NAME)["aliases"] == []
 
 
 def test_rmdir_and_mkdir_again_order_nothing(managed):

@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import certificates
 from mount import SERVED
+from tracing import calls, stopped_after
 from waiting import LIMIT_S, wait_for
 
 HELPERS = os.environ["CERTFS_HELPERS"]
-NAME = "app.example.com"
+NAME, OTHER = "app.example.com", "other.example.com"
 PAGES = ("policy", "status", "status.json")
 
 
@@ -308,6 +309,156 @@ def test_directory_with_an_alias_is_not_removed(plain):
     os.unlink(plain.path("www.example.com"))
     os.rmdir(plain.path(NAME))
     assert os.listdir(plain.mountpoint) == ["fallback"]
+
+
+ALIAS = "www.example.com"
+
+
+def point(certfs, target, alias=ALIAS):
+    """As ln -sfn does it."""
+    subprocess.run(["ln", "-sfn", target, certfs.path(alias)], check=True, timeout=LIMIT_S)
+
+
+def served_names(certfs, name):
+    return certificates.names_of(certificates.load(certfs.read(name, "cert.pem")))
+
+
+def test_ln_sfn_points_an_alias_to_another_directory(plain):
+    for name in (NAME, OTHER):
+        plain.mkdir(name)
+    point(plain, NAME)
+    assert os.readlink(plain.path(ALIAS)) == NAME
+    assert plain.status(NAME)["aliases"] == [ALIAS]
+    point(plain, OTHER)
+    assert os.readlink(plain.path(ALIAS)) == OTHER
+    assert os.lstat(plain.path(ALIAS)).st_size == len(OTHER)
+    assert plain.read(ALIAS, "cert.pem") == plain.read(OTHER, "cert.pem")
+    assert plain.status(NAME)["aliases"] == []
+    assert plain.status(OTHER)["aliases"] == [ALIAS]
+    assert served_names(plain, OTHER) == [OTHER, ALIAS]
+    point(plain, OTHER)
+    assert plain.status(OTHER)["aliases"] == [ALIAS]
+    assert sorted(os.listdir(plain.mountpoint)) == sorted([NAME, OTHER, ALIAS, "fallback"])
+    os.rmdir(plain.path(NAME))
+    plain.wait_for_log(f"{ALIAS} is an alias of {OTHER}, and of {NAME} no more")
+
+
+def test_symlink_of_another_name_becomes_an_alias_by_its_rename(plain):
+    plain.mkdir(NAME)
+    link = plain.path("CuAbCdEf")
+    os.symlink(NAME, link)
+    assert os.readlink(link) == NAME and os.lstat(link).st_size == len(NAME)
+    assert as_user("nobody", "ls", "-d", link).returncode != 0
+    assert plain.status(NAME)["aliases"] == []
+    assert refused(os.rename, link, plain.path(NAME)) == errno.EISDIR
+    assert refused(os.rename, link, plain.path("No.Name")) == errno.EINVAL
+    os.rename(link, plain.path(ALIAS))
+    assert not os.path.lexists(link)
+    assert plain.status(NAME)["aliases"] == [ALIAS]
+
+
+def test_symlink_of_another_name_can_be_unlinked(plain):
+    plain.mkdir(NAME)
+    link = plain.path(".1234.tmp")
+    os.symlink(NAME, link)
+    assert refused(os.symlink, NAME, link) == errno.EEXIST
+    os.unlink(link)
+    assert not os.path.lexists(link)
+    assert plain.status(NAME)["aliases"] == []
+
+
+def test_symlink_that_was_meant_for_an_alias_is_refused(plain):
+    plain.mkdir(NAME)
+    for name in ("WWW.example.com", "www_x.example.com", "-www.example.com"):
+        assert refused(os.symlink, NAME, plain.path(name)) == errno.EINVAL
+
+
+def test_alias_is_one_or_the_other_whenever_a_worker_is_killed(plain, folder):
+    targets = [NAME, OTHER]
+    for name in targets:
+        plain.mkdir(name)
+    point(plain, NAME)
+    steps = calls(["ln", "-sfn", OTHER, plain.path(ALIAS)], folder, ALIAS, plain.mountpoint)
+    ends = set()
+    for call in steps:
+        before = os.readlink(plain.path(ALIAS))
+        after = targets[before == NAME]
+        status, _ = stopped_after(["ln", "-sfn", after, plain.path(ALIAS)], folder, call,
+                                  lambda: plain.kill_worker("fs"))
+        now = os.readlink(plain.path(ALIAS))
+        assert now == after or (status != 0 and now == before), call
+        assert {n: plain.status(n)["aliases"] for n in targets} == {
+            now: [ALIAS], targets[now == NAME]: []}
+        ends.add(status == 0)
+    assert ends == {True, False}  # a kill between the two steps of ln has cost the symlink
+
+
+# Folders of temporary files
+
+def test_folder_in_a_directory_is_its_owners_alone_and_holds_files(plain):
+    plain.mkdir(NAME)
+    path = plain.path(NAME, ".~tmp~")
+    os.mkdir(path, 0o755)
+    assert os.stat(path).st_mode & 0o7777 == 0o700
+    assert as_user("nobody", "ls", "-d", path).returncode != 0
+    assert refused(os.mkdir, path) == errno.EEXIST
+    assert refused(os.mkdir, os.path.join(path, "deeper")) == errno.EPERM
+    assert refused(os.symlink, NAME, os.path.join(path, "link")) == errno.EPERM
+    for name in ("cert.pem", "status"):
+        with open(os.path.join(path, name), "w", encoding="utf-8") as file:
+            file.write(name)
+    assert sorted(os.listdir(path)) == ["cert.pem", "status"]
+    assert ".~tmp~" in os.listdir(plain.path(NAME))
+    assert plain.read(NAME, ".~tmp~", "cert.pem") == b"cert.pem"
+    assert refused(os.rmdir, path) == errno.ENOTEMPTY
+    assert refused(os.unlink, path) == errno.EISDIR
+    subprocess.run(["rm", "-r", path], check=True, timeout=LIMIT_S)
+    assert ".~tmp~" not in os.listdir(plain.path(NAME))
+
+
+def test_file_out_of_a_folder_is_installed_by_its_rename(plain):
+    plain.mkdir(NAME)
+    pair = certificates.Pair(certificates.Authority(), [NAME])
+    path = plain.path(NAME, ".~tmp~", "combined.pem")
+    os.mkdir(os.path.dirname(path))
+    with open(path, "wb") as file:
+        file.write(pair.combined)
+    assert plain.source(NAME) != "custom"
+    os.rename(path, plain.path(NAME, "combined.pem"))
+    assert plain.read(NAME, "cert.pem") == pair.cert
+    assert os.listdir(os.path.dirname(path)) == []
+    os.rmdir(os.path.dirname(path))
+
+
+def test_folder_is_no_file_and_stays_in_its_directory(plain):
+    for name in (NAME, OTHER):
+        plain.mkdir(name)
+    os.mkdir(plain.path(NAME, "new"))
+    assert refused(os.rename, plain.path(NAME, "new"), plain.path(OTHER, "new")) == errno.EPERM
+    assert refused(os.rename, plain.path(NAME, "new"), plain.path("new")) == errno.EPERM
+    assert refused(os.rename, plain.path(NAME, "new"),
+                   plain.path(NAME, "cert.pem")) == errno.ENOTDIR
+    os.rename(plain.path(NAME, "new"), plain.path(NAME, "newer"))
+    os.rmdir(plain.path(NAME, "newer"))
+    for page in ("status", ".history"):
+        assert refused(os.mkdir, plain.path(NAME, page)) == errno.EEXIST
+
+
+def test_folder_is_lost_with_its_worker(plain):
+    plain.mkdir(NAME)
+    os.mkdir(plain.path(NAME, "new"))
+    with open(plain.path(NAME, "new", "cert.pem"), "wb") as file:
+        file.write(b"text")
+    folder = os.open(plain.path(NAME, "new"), os.O_RDONLY | os.O_DIRECTORY)
+    plain.kill_worker("fs")
+    assert refused(os.rename, plain.path(NAME, "new", "cert.pem"),
+                   plain.path(NAME, "cert.pem")) == errno.ENOENT
+    os.mkdir(plain.path(NAME, "new"))  # another one, in which nothing of the old one is
+    assert os.listdir(plain.path(NAME, "new")) == []
+    with pytest.raises(OSError) as error:
+        os.open("late", os.O_WRONLY | os.O_CREAT, dir_fd=folder)
+    assert error.value.errno == errno.ENOENT
+    os.close(folder)
 
 
 # Removal

@@ -82,6 +82,10 @@ class Story:
     def rsync(self):
         return ["rsync", "-t", self.source, self.target]
 
+    def rsync_delayed(self):
+        """By way of a folder."""
+        return ["rsync", "-t", "--delay-updates", self.source, self.target]
+
     def sed(self):
         """Replaces the whole text by another file's."""
         return ["sed", "-i", "-e", f"1r {self.source}", "-e", "1,$d", self.target]
@@ -94,11 +98,11 @@ def story(plain, folder):
 
 # The writer is killed
 
-@pytest.mark.parametrize("how", ["cp", "cp_p", "rsync", "sed"])
+@pytest.mark.parametrize("how", ["cp", "cp_p", "rsync", "rsync_delayed", "sed"])
 def test_writer_killed_at_each_of_its_calls_leaves_a_whole_pair(story, folder, how):
     command = getattr(story, how)
     # rsync's processes mostly talk to each other.
-    on = f"{story.source}|{story.certfs.mountpoint}" if how == "rsync" else ""
+    on = f"{story.source}|{story.certfs.mountpoint}" if how.startswith("rsync") else ""
     steps = calls(command(), folder, "new.pem", on)
     story.judge(0, "undisturbed")
     installed = []
@@ -153,7 +157,7 @@ def test_policy_that_was_only_emptied_when_its_writer_is_killed_stays(story):
 
 # The worker is killed
 
-@pytest.mark.parametrize("how", ["cp", "cp_p", "rsync", "sed"])
+@pytest.mark.parametrize("how", ["cp", "cp_p", "rsync", "rsync_delayed", "sed"])
 def test_worker_killed_after_each_call_of_a_writer_leaves_a_whole_pair(story, folder, how):
     command = getattr(story, how)
     steps = calls(command(), folder, "new.pem", story.certfs.mountpoint)
@@ -264,7 +268,7 @@ def full_scratch_space(certfs):
         os.unlink(path)
 
 
-@pytest.mark.parametrize("how", ["rsync", "sed"])
+@pytest.mark.parametrize("how", ["rsync", "rsync_delayed", "sed"])
 def test_full_scratch_space_fails_the_writer_and_the_old_pair_stays(story, how):
     command = getattr(story, how)
     story.certfs.mkdir("full.example.com")

@@ -127,6 +127,12 @@ def test_what_comes_and_goes_is_seen(plain, readonly):
     wait_for(lambda: not os.path.exists(ro.path(NAME)), "the directory is gone")
     os.symlink("fallback", plain.path("www.example.com"))
     assert os.readlink(ro.path("www.example.com")) == "fallback"
+    plain.mkdir("other.example.com")
+    subprocess.run(["ln", "-sfn", "other.example.com", plain.path("www.example.com")],
+                   check=True, timeout=LIMIT_S)
+    wait_for(lambda: os.readlink(ro.path("www.example.com")) == "other.example.com"
+             and os.lstat(ro.path("www.example.com")).st_size == len("other.example.com"),
+             "the alias points elsewhere")
     os.unlink(plain.path("www.example.com"))
     wait_for(lambda: not os.path.lexists(ro.path("www.example.com")), "the alias is gone")
 

@@ -209,7 +209,7 @@ def test_mv_of_a_scratch_file_out_of_the_mount_moves_it(plain, folder, pair):
 @pytest.mark.parametrize("source, target", [
     (NAME, "new.example.com"), (NAME, OTHER), (NAME, f"{OTHER}/{NAME}"), (NAME, ".combined"),
     ("fallback", "new.example.com"), (ALIAS, "new.example.com"), (NAME, ALIAS),
-    (f"{NAME}/cert.pem", f"{NAME}/old.pem"), (f"{NAME}/cert.pem", f"{NAME}/fullchain.pem"),
+    (f"{NAME}/cert.pem", f"{NAME}/fullchain.pem"), (f"{NAME}/cert.pem", f"{NAME}/status"),
     (f"{NAME}/cert.pem", f"{OTHER}/cert.pem"), (f"{NAME}/cert.pem", "cert.pem"),
     (f"{NAME}/status", f"{NAME}/old"), (f"{NAME}/.history", "history"),
     (f"{NAME}/.history/2/cert.pem", f"{NAME}/cert.pem"),
@@ -236,3 +236,89 @@ def test_refused_mv_of_a_directory_says_what_to_do_instead(plain):
     assert done.returncode == 1 and os.strerror(errno.EPERM) in done.stderr
     plain.wait_for_log(f"refused: {NAME}: directories and served files keep their names: "
                        "mkdir makes a new one")
+
+
+# mv to a name beside it
+
+def test_backup_by_rename_is_a_copy_for_the_owner_of_what_was_served(plain, pair):
+    plain.mkdir(NAME)
+    put(plain, NAME, pair)
+    os.chown(plain.path(NAME), 12345, 12345)
+    before = state_of(plain, NAME)[0]
+    # Who may write in the directory may move a key, and may read it as little as before.
+    code = "import os, sys; os.rename(*sys.argv[1:]); print(os.listdir('.'))"
+    done = subprocess.run(["python3", "-c", code, "privkey.pem", "privkey.pem.bak"],
+                          cwd=plain.path(NAME), user=12345, group=12345, extra_groups=[],
+                          check=True, capture_output=True, text=True, timeout=LIMIT_S)
+    assert "privkey.pem.bak" not in done.stdout and "'privkey.pem'" in done.stdout
+    found = os.stat(plain.path(NAME, "privkey.pem.bak"))
+    assert (found.st_uid, found.st_mode & 0o7777) == (0, 0o600)
+    assert plain.read(NAME, "privkey.pem.bak") == pair.key
+    assert state_of(plain, NAME)[0] == before
+    # Nobody has written it anew: as after an rm.
+    plain.wait_for_source(NAME, "self-signed fallback")
+    assert plain.read(NAME, "privkey.pem.bak") == pair.key
+
+
+def test_backup_that_is_moved_back_is_the_custom_certificate_again(turned, pair):
+    daemon, later = turned
+    daemon.mkdir(NAME)
+    put(daemon, NAME, pair)
+    os.chmod(daemon.path(NAME, "fullchain.pem"), 0o604)
+    before, attributes = state_of(daemon, NAME)[0], os.stat(daemon.path(NAME, "fullchain.pem"))
+    paths = daemon.path(NAME, "fullchain.pem"), daemon.path(NAME, "fullchain.pem~")
+    assert command("mv", *paths).returncode == 0
+    assert command("mv", *reversed(paths)).returncode == 0
+    later()
+    assert daemon.source(NAME) == "custom" and state_of(daemon, NAME)[0] == before
+    assert not os.path.exists(paths[1])
+    after = os.stat(paths[0])
+    assert (after.st_mode, after.st_uid, after.st_gid, int(after.st_mtime)) == (
+        attributes.st_mode, attributes.st_uid, attributes.st_gid, int(attributes.st_mtime))
+
+
+@pytest.mark.parametrize("edit", ["sed -i.bak 1d $0", "perl -i.bak -ne 'print if $. > 1' $0"])
+def test_refused_edit_with_a_backup_leaves_the_old_pair_and_the_backup(turned, pair, edit):
+    daemon, later = turned
+    daemon.mkdir(NAME)
+    put(daemon, NAME, pair)
+    before = state_of(daemon, NAME)
+    assert command("sh", "-c", edit, daemon.path(NAME, "fullchain.pem")).returncode != 0
+    assert daemon.read(NAME, "fullchain.pem.bak") == pair.fullchain
+    assert state_of(daemon, NAME) == before
+    later()
+    assert state_of(daemon, NAME) == before
+
+
+def test_backup_of_policy_is_what_it_was(plain):
+    plain.mkdir(NAME)
+    before = plain.read(NAME, "policy")
+    done = command("sed", "-i.bak", "-e", "$a keep = 7", plain.path(NAME, "policy"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert plain.read(NAME, "policy.bak") == before
+    assert b"keep = 7\n" in plain.read(NAME, "policy")
+
+
+def test_backup_over_another_replaces_it(plain, pair):
+    plain.mkdir(NAME)
+    put(plain, NAME, pair)
+    for text in ("first", "second"):
+        done = command("sed", "-i.bak", "-e", f"1i # {text}", plain.path(NAME, "cert.pem"))
+        assert (done.returncode, done.stderr) == (0, "")
+    assert plain.read(NAME, "cert.pem.bak") == b"# first\n" + pair.cert
+    assert plain.read(NAME, "cert.pem") == b"# second\n# first\n" + pair.cert
+
+
+@pytest.mark.parametrize("content", ["the same", "another key"])
+def test_file_that_is_renamed_over_after_its_rm_is_a_replacement(turned, pair, content):
+    daemon, later = turned
+    daemon.mkdir(NAME)
+    put(daemon, NAME, pair)
+    before = state_of(daemon, NAME)[0]
+    with open(daemon.path(NAME, "new"), "wb") as out:
+        out.write(pair.key if content == "the same" else Pair(Authority(), [NAME]).key)
+    done = command("sh", "-c", 'cd "$0" && rm privkey.pem && mv new privkey.pem',
+                   daemon.path(NAME))
+    assert (done.returncode, done.stderr) == (0, "")
+    later()
+    assert daemon.source(NAME) == "custom" and state_of(daemon, NAME)[0] == before

@@ -272,8 +272,7 @@ def try_what_is_good(world, writer, cases, reference, before, wrong):
     puts = [Put(world.good[file], world.path(case, file)) for case, file in tried]
     for (case, file), one in zip(tried, writer.write(world.site, puts)):
         wrong.compare(f"{case}: {file}: worked", one.worked, True)
-        if not writer.moves_away:
-            wrong.compare(f"{case}: {file}", one, reference.good[file])
+        wrong.compare(f"{case}: {file}", one, reference.good[file])
     for case in cases:
         served = world.served(case)
         for file in case.files:
@@ -286,22 +285,15 @@ def try_what_is_good(world, writer, cases, reference, before, wrong):
         wrong.compare_content(f"{case}: cert.pem", served["cert.pem"].content,
                               world.pair.cert)
         assert belong_together(served["cert.pem"].content, served[KEY].content)
-        if not writer.moves_away:
-            wrong.compare(f"{case}: beside", set(beside(world.path(case))),
-                          {name for file in case.files for name in reference.beside[file]})
+        wrong.compare(f"{case}: beside", set(beside(world.path(case))),
+                      {name for file in case.files for name in reference.beside[file]})
     if writer.twice:
         for (case, file), one in zip(tried, writer.write(world.site, puts)):
             wrong.compare(f"{case}: {file} again", one, reference.again[file])
             assert one.said in ("", "ok") or wrong, one
 
 
-def row(writer):
-    """rsync takes a refused mkdir for a warning: it ends with 0 and has put nothing."""
-    marks = [pytest.mark.xfail(strict=True, reason="no folders but those of app domains")]
-    return pytest.param(writer, id=writer.name, marks=marks if writer.folders else [])
-
-
-@pytest.mark.parametrize("writer", map(row, WRITERS))
+@pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.name)
 def test_writer_shows_what_it_shows_on_ext4(world, writer):
     cases, wrong = cases_of(writer), Differences()
     reference = Reference(world, writer, cases[0])

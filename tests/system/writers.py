@@ -234,9 +234,9 @@ class Writer:
     """`write` (site, puts) -> [Done].
     `keeps`: it makes the file anew and does not set these, so that ext4 shows what the
     umask left of them; on certfs the file keeps what it had.
-    `moves_away`: it would rename the file that is there to one beside it, which is refused
-    since served files are always there; its backup goes elsewhere.
-    `folders`: it makes folders in the directory, of which certfs has none.
+    `moves_away`: it renames the file that is there to one beside it, before it writes the new
+    one. On certfs only the second step fails, and leaves what the first one has made; on a
+    full ext4 the first one fails already.
     `goes_on`: it sets mode and owner by name even when its close has failed.
     `twice`: a second run must find nothing to do.
     `certificate`: the file that it writes a certificate to; `combined`: can it write one
@@ -246,7 +246,6 @@ class Writer:
     write: object
     keeps: tuple = ()
     moves_away: bool = False
-    folders: bool = False
     goes_on: bool = False
     twice: bool = False
     certificate: str = "fullchain.pem"
@@ -267,7 +266,7 @@ WRITERS = [
     Writer("rsync -a", rsync(""), twice=True),
     Writer("rsync -a --inplace", rsync("--inplace"), twice=True),
     Writer("rsync -a --delay-updates", rsync("--delay-updates", "$DIR/"),
-           twice=True, folders=True),
+           twice=True),
     Writer("rsync -a --checksum", rsync("--checksum"), twice=True),
     Writer("scp", line('scp -q -F "$SSH" "$SRC" "sshd:$DST"'), slow=True),
     Writer("scp -p", line('scp -qp -F "$SSH" "$SRC" "sshd:$DST"'), slow=True),
@@ -281,6 +280,9 @@ WRITERS = [
     Writer("sed -i", line('sed -i -e "1r $SRC" -e d "$DST"')),
     Writer("perl -i", line("perl -i -ne 'if ($. == 1) { open F, $ENV{SRC}; print <F> }' "
                            '"$DST"')),
+    Writer("sed -i.bak", line('sed -i.bak -e "1r $SRC" -e d "$DST"'), moves_away=True),
+    Writer("perl -i.bak", line("perl -i.bak -ne 'if ($. == 1) { open F, $ENV{SRC}; print <F> }' "
+                               '"$DST"'), moves_away=True),
     Writer("vim", vim),
     Writer("nano", nano),
     Writer("emacs --batch", line(EMACS % ""), slow=True, moves_away=True),

@@ -11,7 +11,8 @@
 #include <cmocka.h>
 
 #define NOW  1000000
-#define DIR  5
+#define DIR  node_dir(5)
+#define NEXT node_dir(6)
 #define USER 1000
 
 static int setup(void **state)
@@ -31,24 +32,41 @@ static int teardown(void **state)
 	return 0;
 }
 
-static uint32_t create(struct scratch *s, uint32_t number, const char *name, uint32_t uid)
+static int try(struct scratch *s, uint64_t dir, const char *name, enum scratch_kind kind,
+	       uint32_t uid, struct scratch_info *info)
+{
+	struct error err = {0};
+	int r;
+
+	*info = (struct scratch_info){
+	    .dir = dir, .kind = kind, .uid = uid, .gid = uid, .mode = 0700};
+	r = scratch_create(s, name, uid, NOW, info, &err);
+	assert_int_equal(r, -err.code);
+	return r;
+}
+
+static uint32_t create(struct scratch *s, uint64_t dir, const char *name, uint32_t uid)
 {
 	struct scratch_info info;
-	struct error err;
 
-	assert_int_equal(
-	    scratch_create(s, number, name, uid, uid, 0600, NOW, &info, &err), 0);
+	assert_int_equal(try(s, dir, name, SCRATCH_FILE, uid, &info), 0);
 	return info.serial;
 }
 
-static int create_fails(struct scratch *s, uint32_t number, const char *name)
+static int create_fails(struct scratch *s, uint64_t dir, const char *name)
 {
 	struct scratch_info info;
-	struct error err = {0};
-	int r = scratch_create(s, number, name, USER, USER, 0600, NOW, &info, &err);
 
-	assert_int_equal(r, -err.code);
-	return r;
+	return try(s, dir, name, SCRATCH_FILE, USER, &info);
+}
+
+/* Its node id. */
+static uint64_t make_folder(struct scratch *s, uint64_t dir, const char *name)
+{
+	struct scratch_info info;
+
+	assert_int_equal(try(s, dir, name, SCRATCH_FOLDER, USER, &info), 0);
+	return scratch_node(&info);
 }
 
 static void assert_content(struct scratch *s, uint32_t serial, const char *text)
@@ -64,14 +82,15 @@ static void assert_content(struct scratch *s, uint32_t serial, const char *text)
 static void a_file_is_its_makers_and_found_by_name_and_by_serial(void **state)
 {
 	struct scratch *s = *state;
-	struct scratch_info by_name, by_serial;
+	struct scratch_info by_name = {
+	    .dir = DIR, .uid = USER, .gid = 100, .mode = 0102640};
+	struct scratch_info by_serial;
 	struct error err;
 
-	assert_int_equal(scratch_create(s, DIR, ".cert.pem.AbCdEf", USER, 100, 0102640,
-					NOW, &by_name, &err),
+	assert_int_equal(scratch_create(s, ".cert.pem.AbCdEf", USER, NOW, &by_name, &err),
 			 0);
 	assert_true(scratch_find(s, DIR, ".cert.pem.AbCdEf", &by_name));
-	assert_int_equal(by_name.number, DIR);
+	assert_true(by_name.dir == DIR);
 	assert_int_equal(by_name.uid, USER);
 	assert_int_equal(by_name.gid, 100);
 	assert_int_equal(by_name.mode, 0640); /* no type, no set-user-id */
@@ -79,7 +98,7 @@ static void a_file_is_its_makers_and_found_by_name_and_by_serial(void **state)
 	assert_int_equal(by_name.size, 0);
 	assert_true(scratch_info(s, by_name.serial, &by_serial));
 	assert_memory_equal(&by_name, &by_serial, sizeof(by_name));
-	assert_false(scratch_find(s, DIR + 1, ".cert.pem.AbCdEf", &by_name));
+	assert_false(scratch_find(s, NEXT, ".cert.pem.AbCdEf", &by_name));
 	assert_content(s, by_serial.serial, "");
 }
 
@@ -89,7 +108,7 @@ static void a_name_is_taken_once_in_a_directory(void **state)
 
 	create(s, DIR, "new", USER);
 	assert_int_equal(create_fails(s, DIR, "new"), -EEXIST);
-	create(s, DIR + 1, "new", USER);
+	create(s, NEXT, "new", USER);
 }
 
 static void a_name_that_the_kernel_would_not_send_is_refused(void **state)
@@ -102,7 +121,7 @@ static void a_name_that_the_kernel_would_not_send_is_refused(void **state)
 	assert_int_equal(create_fails(s, DIR, name), -ENAMETOOLONG);
 	create(s, DIR, name + 1, USER);
 	create(s, DIR, "short", USER);
-	assert_int_equal(scratch_rename(s, DIR, "short", name), -ENAMETOOLONG);
+	assert_int_equal(scratch_rename(s, DIR, "short", DIR, name, NOW), -ENAMETOOLONG);
 }
 
 static void what_was_written_is_read(void **state)
@@ -129,11 +148,11 @@ static void what_is_gone_is_known_as_such(void **state)
 	const uint32_t serial = create(s, DIR, "new", USER);
 	struct scratch_info info = {.serial = serial};
 
-	assert_true(scratch_remove(s, DIR, "new"));
-	assert_false(scratch_remove(s, DIR, "new"));
+	assert_int_equal(scratch_unlink(s, DIR, "new"), 0);
+	assert_int_equal(scratch_unlink(s, DIR, "new"), -ENOENT);
 	assert_int_equal(scratch_write(s, serial, "x", 1, 0, NOW), -ENOENT);
 	assert_int_equal(scratch_resize(s, serial, 1, NOW), -ENOENT);
-	assert_int_equal(scratch_rename(s, DIR, "new", "newer"), -ENOENT);
+	assert_int_equal(scratch_rename(s, DIR, "new", DIR, "newer", NOW), -ENOENT);
 	assert_null(scratch_content(s, serial));
 	assert_false(scratch_set(s, &info));
 	assert_false(scratch_info(s, serial, &info));
@@ -169,12 +188,12 @@ static void a_rename_takes_the_name_from_whoever_has_it(void **state)
 		       to = create(s, DIR, "to", USER);
 	struct scratch_info info;
 
-	assert_int_equal(scratch_rename(s, DIR, "from", "to"), 0);
+	assert_int_equal(scratch_rename(s, DIR, "from", DIR, "to", NOW), 0);
 	assert_false(scratch_find(s, DIR, "from", &info));
 	assert_true(scratch_find(s, DIR, "to", &info));
 	assert_int_equal(info.serial, from);
 	assert_false(scratch_info(s, to, &info));
-	assert_int_equal(scratch_rename(s, DIR, "to", "to"), 0);
+	assert_int_equal(scratch_rename(s, DIR, "to", DIR, "to", NOW), 0);
 	assert_true(scratch_info(s, from, &info));
 }
 
@@ -185,7 +204,7 @@ static void a_listing_has_each_file_of_its_directory_once(void **state)
 	char name[256];
 
 	create(s, DIR, "a", USER);
-	create(s, DIR + 1, "b", USER);
+	create(s, NEXT, "b", USER);
 	create(s, DIR, "c", USER);
 	assert_true(scratch_list(s, DIR, 0, name, sizeof(name), &info));
 	assert_string_equal(name, "a");
@@ -204,11 +223,11 @@ static void a_directory_holds_so_many_and_a_removed_one_makes_room(void **state)
 		create(s, DIR, name, USER);
 	}
 	assert_int_equal(create_fails(s, DIR, "more"), -EDQUOT);
-	create(s, DIR + 1, "more", USER);
+	create(s, NEXT, "more", USER);
 	/* Of one user: its flood keeps nobody else from writing there. */
 	create(s, DIR, "root's", 0);
 	create(s, DIR, "another's", USER + 1);
-	assert_true(scratch_remove(s, DIR, "file-7"));
+	assert_int_equal(scratch_unlink(s, DIR, "file-7"), 0);
 	create(s, DIR, "more", USER);
 }
 
@@ -216,18 +235,16 @@ static void a_directory_holds_so_many_and_a_removed_one_makes_room(void **state)
 static uint32_t flood(struct scratch *s, uint32_t uid, int code)
 {
 	struct scratch_info info;
-	struct error err;
 	char name[32];
 	uint32_t made = 0;
 	int r;
 
 	do {
 		snprintf(name, sizeof(name), "file-%u-%u", uid, made);
-		r = scratch_create(s, 1 + made / SCRATCH_DIR_MAX, name, uid, uid, 0600,
-				   NOW, &info, &err);
+		r = try(s, node_dir(1 + made / SCRATCH_DIR_MAX), name, SCRATCH_FILE, uid,
+			&info);
 	} while (r == 0 && ++made <= SCRATCH_FILES);
 	assert_int_equal(r, -code);
-	assert_int_equal(err.code, code);
 	return made;
 }
 
@@ -261,7 +278,7 @@ static void one_user_does_not_fill_it_for_another(void **state)
 	serial = create(s, DIR, "somebody else's", USER + 1);
 	assert_int_equal(scratch_resize(s, serial, SCRATCH_FILE_MAX, NOW), 0);
 	/* What is given back can be used again. */
-	assert_true(scratch_remove(s, DIR, "file-0"));
+	assert_int_equal(scratch_unlink(s, DIR, "file-0"), 0);
 	assert_true(scratch_find(s, DIR, "one byte more", &(struct scratch_info){0}));
 	serial = create(s, DIR, "again", USER);
 	assert_int_equal(scratch_resize(s, serial, SCRATCH_FILE_MAX, NOW), 0);
@@ -330,11 +347,15 @@ static void a_directory_takes_its_files_along(void **state)
 
 	create(s, DIR, "a", USER);
 	create(s, DIR, "b", USER);
-	create(s, DIR + 1, "a", USER);
-	scratch_drop(s, DIR);
+	create(s, NEXT, "a", USER);
+	const uint64_t folder = make_folder(s, DIR, ".~tmp~");
+	create(s, folder, "c", USER);
+	scratch_drop(s, 5);
+	assert_false(scratch_find(s, DIR, ".~tmp~", &info));
+	assert_false(scratch_find(s, folder, "c", &info));
 	assert_false(scratch_find(s, DIR, "a", &info));
 	assert_false(scratch_find(s, DIR, "b", &info));
-	assert_true(scratch_find(s, DIR + 1, "a", &info));
+	assert_true(scratch_find(s, NEXT, "a", &info));
 }
 
 static void what_was_unused_for_an_hour_goes(void **state)
@@ -353,6 +374,25 @@ static void what_was_unused_for_an_hour_goes(void **state)
 	assert_content(s, used, "x");
 }
 
+static void its_end_is_waited_for_while_there_is_anything(void **state)
+{
+	struct scratch *s = *state;
+	const uint32_t used = create(s, DIR, "used", USER);
+	struct scratch_info info;
+
+	create(s, DIR, "unused", USER);
+	assert_int_equal(scratch_wait_ms(s, NOW + SCRATCH_IDLE_S), 1000);
+	assert_int_equal(scratch_wait_ms(s, NOW - 100), SCRATCH_IDLE_S * 1000);
+	assert_int_equal(scratch_write(s, used, "x", 1, 0, NOW + 5), 0);
+	assert_int_equal(scratch_wait_ms(s, NOW + SCRATCH_IDLE_S + 3), 0);
+	scratch_expire(s, NOW + SCRATCH_IDLE_S + 3);
+	assert_false(scratch_find(s, DIR, "unused", &info));
+	assert_int_equal(scratch_wait_ms(s, NOW + SCRATCH_IDLE_S + 3), 3000);
+	scratch_expire(s, NOW + SCRATCH_IDLE_S + 6);
+	assert_false(scratch_find(s, DIR, "used", &info));
+	assert_int_equal(scratch_wait_ms(s, NOW), -1);
+}
+
 static void a_serial_is_not_used_again_while_its_file_lives(void **state)
 {
 	struct scratch *s = *state;
@@ -364,6 +404,127 @@ static void a_serial_is_not_used_again_while_its_file_lives(void **state)
 	next = create(s, DIR, "first again", USER);
 	assert_int_not_equal(next, living);
 	assert_in_range(next, 1, SERIAL_MAX);
+}
+
+static void a_folder_has_files_of_its_own_and_no_folders(void **state)
+{
+	struct scratch *s = *state;
+	const uint64_t folder = make_folder(s, DIR, ".~tmp~");
+	struct scratch_info info;
+	char name[256];
+	struct node n;
+
+	assert_true(node_of(folder, &n));
+	assert_int_equal(n.kind, NODE_SCRATCH_DIR);
+	assert_int_equal(n.number, 5);
+	create(s, DIR, "fullchain.pem", USER);
+	create(s, folder, "fullchain.pem", USER);
+	assert_true(scratch_list(s, folder, 0, name, sizeof(name), &info));
+	assert_string_equal(name, "fullchain.pem");
+	assert_true(info.dir == folder);
+	assert_false(scratch_list(s, folder, 1, name, sizeof(name), &info));
+	assert_int_equal(try(s, folder, "deeper", SCRATCH_FOLDER, USER, &info), -EPERM);
+	assert_int_equal(try(s, DIR, ".~tmp~", SCRATCH_FOLDER, USER, &info), -EEXIST);
+}
+
+static void a_folder_goes_when_it_is_empty(void **state)
+{
+	struct scratch *s = *state;
+	const uint64_t folder = make_folder(s, DIR, ".~tmp~");
+
+	create(s, folder, "a", USER);
+	assert_int_equal(scratch_rmdir(s, DIR, ".~tmp~"), -ENOTEMPTY);
+	assert_int_equal(scratch_unlink(s, DIR, ".~tmp~"), -EISDIR);
+	assert_int_equal(scratch_rmdir(s, folder, "a"), -ENOTDIR);
+	assert_int_equal(scratch_unlink(s, folder, "a"), 0);
+	assert_int_equal(scratch_rmdir(s, DIR, ".~tmp~"), 0);
+	assert_int_equal(scratch_rmdir(s, DIR, ".~tmp~"), -ENOENT);
+	assert_int_equal(create_fails(s, folder, "late"), -ENOENT);
+	create(s, DIR, "b", USER);
+	assert_int_equal(scratch_rename(s, DIR, "b", folder, "b", NOW), -ENOENT);
+}
+
+static void a_file_moves_into_a_folder_and_out_of_it(void **state)
+{
+	struct scratch *s = *state;
+	const uint64_t folder = make_folder(s, DIR, ".~tmp~");
+	const uint32_t serial = create(s, DIR, ".cert.pem.AbCdEf", USER);
+	struct scratch_info info;
+
+	assert_int_equal(
+	    scratch_rename(s, DIR, ".cert.pem.AbCdEf", folder, "cert.pem", NOW), 0);
+	assert_true(scratch_find(s, folder, "cert.pem", &info));
+	assert_int_equal(info.serial, serial);
+	assert_int_equal(scratch_rename(s, folder, "cert.pem", DIR, "x", NOW), 0);
+	assert_true(scratch_find(s, DIR, "x", &info));
+	assert_int_equal(info.serial, serial);
+	/* As rename(2) has it between files and folders. */
+	assert_int_equal(scratch_rename(s, DIR, "x", DIR, ".~tmp~", NOW), -EISDIR);
+	assert_int_equal(scratch_rename(s, DIR, ".~tmp~", DIR, "x", NOW), -ENOTDIR);
+	assert_int_equal(scratch_rename(s, DIR, ".~tmp~", folder, "y", NOW), -EPERM);
+}
+
+static void a_folder_and_its_files_are_their_makers_share(void **state)
+{
+	const unsigned rest = SCRATCH_USER_FILES - SCRATCH_DIR_MAX - 1;
+	struct scratch *s = *state;
+	const uint64_t folder = make_folder(s, DIR, ".~tmp~");
+	struct scratch_info info;
+	char name[16];
+
+	for (unsigned i = 0; i < SCRATCH_DIR_MAX; i++) {
+		snprintf(name, sizeof(name), "file-%u", i);
+		create(s, folder, name, USER);
+	}
+	assert_int_equal(create_fails(s, folder, "more"), -EDQUOT);
+	for (unsigned i = 0; i < rest; i++) {
+		snprintf(name, sizeof(name), "folder-%u", i);
+		make_folder(s, DIR, name);
+	}
+	assert_int_equal(try(s, NEXT, "more", SCRATCH_FOLDER, USER, &info), -EDQUOT);
+	assert_int_equal(try(s, NEXT, "more", SCRATCH_FOLDER, USER + 1, &info), 0);
+}
+
+static void a_folder_goes_an_hour_after_its_files_were_used(void **state)
+{
+	struct scratch *s = *state;
+	const uint64_t folder = make_folder(s, DIR, ".~tmp~");
+	const uint32_t serial = create(s, folder, "a", USER);
+	struct scratch_info info;
+
+	assert_int_equal(scratch_write(s, serial, "x", 1, 0, NOW + 10), 0);
+	scratch_expire(s, NOW + 10 + SCRATCH_IDLE_S);
+	assert_true(scratch_find(s, DIR, ".~tmp~", &info));
+	assert_true(scratch_find(s, folder, "a", &info));
+	scratch_expire(s, NOW + 11 + SCRATCH_IDLE_S);
+	assert_false(scratch_find(s, folder, "a", &info));
+	assert_false(scratch_find(s, DIR, ".~tmp~", &info));
+}
+
+static void a_file_is_no_folder_of_its_serial(void **state)
+{
+	struct scratch *s = *state;
+	const uint32_t file = create(s, DIR, "a", USER);
+
+	assert_int_equal(create_fails(s, node_id(5, file, NODE_SCRATCH_DIR), "b"),
+			 -ENOENT);
+}
+
+static void a_symlink_in_the_root_points_to_a_domain(void **state)
+{
+	struct scratch *s = *state;
+	struct scratch_info info = {
+	    .dir = NODE_ROOT, .kind = SCRATCH_LINK, .target = 5, .uid = USER};
+	struct error err;
+	struct node n;
+
+	assert_int_equal(scratch_create(s, "CuAbCdEf", USER, NOW, &info, &err), 0);
+	assert_true(node_of(scratch_node(&info), &n));
+	assert_int_equal(n.kind, NODE_SCRATCH_LINK);
+	assert_int_equal(n.number, 0);
+	assert_true(scratch_find(s, NODE_ROOT, "CuAbCdEf", &info));
+	assert_int_equal(info.target, 5);
+	assert_int_equal(scratch_unlink(s, NODE_ROOT, "CuAbCdEf"), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -387,7 +548,15 @@ int main(void)
 	    TEST(what_was_cut_off_takes_no_memory),
 	    TEST(a_directory_takes_its_files_along),
 	    TEST(what_was_unused_for_an_hour_goes),
+	    TEST(its_end_is_waited_for_while_there_is_anything),
 	    TEST(a_serial_is_not_used_again_while_its_file_lives),
+	    TEST(a_folder_has_files_of_its_own_and_no_folders),
+	    TEST(a_folder_goes_when_it_is_empty),
+	    TEST(a_file_moves_into_a_folder_and_out_of_it),
+	    TEST(a_folder_and_its_files_are_their_makers_share),
+	    TEST(a_folder_goes_an_hour_after_its_files_were_used),
+	    TEST(a_file_is_no_folder_of_its_serial),
+	    TEST(a_symlink_in_the_root_points_to_a_domain),
 	};
 
 	return cmocka_run_group_tests_name("scratch", tests, NULL, NULL);
