@@ -15,6 +15,7 @@ import threading
 import pytest
 
 import service
+from acme_server import AcmeServer
 from certificates import Authority, Pair
 from challtestsrv import Challtestsrv
 from fake_ca import FakeCa
@@ -69,12 +70,13 @@ def running(folder, request):
             one.clean_up()
         else:
             one.stop()
-    bad = {one.name: one.unexpected() for one in services if isinstance(one, Certfs)}
+    bad = {one.name: one.unexpected() for one in services
+           if isinstance(one, (AcmeServer, Certfs))}
     failed = getattr(request.node, "failed", False)
     for one in services:
         if failed or bad.get(one.name):
             request.node.add_report_section("teardown", one.name, one.tail(200))
-    assert not any(bad.values()), f"the log has what nobody announced: {bad}"
+    assert not any(bad.values()), f"there is what nobody announced: {bad}"
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -124,6 +126,15 @@ def managed(certfs, pebble):
         acme = {**ca.settings(), **sections.pop("acme", {})}
         listener = {"listen": f"127.0.0.1:{listen or ca.http_port}"}
         return certfs(acme=acme, http_01=listener, **sections), ca
+    return make
+
+
+@pytest.fixture
+def acme_server(folder, running):
+    """acme_server(roots=2, ...) starts one; its client's violations fail the test."""
+    def make(**options):
+        running.append(AcmeServer(folder, **options))
+        return running[-1].start()
     return make
 
 

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright (C) 2026 The certfs authors
+"""certfs and other clients at the strict ACME server of tests/acme-server."""
+
+import os
+import subprocess
+
+import pytest
+
+import nginx as nginx_of
+from other_clients import CLIENTS
+from ports import free_port
+from test_acme import verify
+from waiting import wait_for
+
+NAME = "app.example.com"
+# What an order takes once directory, nonces and account are there.
+FEWEST = {"newOrder": 1, "authz": 2, "challenge": 1, "finalize": 1, "order": 1,
+          "certificate": 1}
+FEWEST_REUSED = {"newOrder": 1, "finalize": 1, "order": 1, "certificate": 1}
+BEGIN = {"directory": 1, "newNonce": 1, "newAccount": 1}
+
+
+@pytest.fixture
+def ordering(acme_server, certfs):
+    """ordering(roots=2, ...) is a (certfs, server) where the one orders from the other."""
+    def make(acme=None, **options):
+        ca = acme_server(**options)
+        return certfs(acme=ca.settings(**(acme or {})),
+                      http_01={"listen": f"127.0.0.1:{ca.http_port}"}), ca
+    return make
+
+
+def renew(certfs, name=NAME):
+    before = certfs.generation(name)
+    os.utime(certfs.path(name, "cert.pem"))
+    wait_for(lambda: certfs.generation(name) > before, f"{name} is renewed\n{certfs.tail()}")
+
+
+# certfs
+
+def test_certfs_asks_no_more_than_it_must(ordering):
+    certfs, ca = ordering()
+    certfs.mkdir(NAME)
+    certfs.wait_for_source(NAME, "managed")
+    verify(certfs, ca)
+    assert ca.counts() == {**BEGIN, **FEWEST}
+    ca.forget_requests()
+    certfs.mkdir("other.example.com")
+    certfs.wait_for_source("other.example.com", "managed")
+    assert ca.counts() == FEWEST and sum(FEWEST.values()) == 7
+    ca.forget_requests()
+    renew(certfs)
+    verify(certfs, ca)
+    assert ca.counts() == FEWEST_REUSED and sum(FEWEST_REUSED.values()) == 4
+
+
+def test_certfs_renews_without_reuse_of_authorizations(ordering):
+    certfs, ca = ordering()
+    ca.change(authz_reuse=False)
+    certfs.mkdir(NAME)
+    certfs.wait_for_source(NAME, "managed")
+    ca.forget_requests()
+    renew(certfs)
+    assert ca.counts() == FEWEST
+
+
+def test_certfs_orders_names_side_by_side(ordering):
+    certfs, ca = ordering()
+    names = [f"n{i}.example.com" for i in range(10)]
+    for name in names:
+        certfs.mkdir(name)
+    for name in names:
+        certfs.wait_for_source(name, "managed")
+    counts = ca.counts()
+    assert counts["directory"] == counts["newAccount"] == 1
+    assert {kind: counts[kind] for kind in FEWEST} == {kind: 10 * n for kind, n
+                                                       in FEWEST.items()}
+
+
+SLOW = {"challenge_processing": True, "validation_polls": 1, "issuance_polls": 1,
+        "poll_retry_after": 1}
+
+
+@pytest.mark.parametrize("settings", [SLOW, {**SLOW, "retry_after_date": True},
+                                      {"finalize_valid": True}],
+                         ids=["seconds", "date", "valid at once"])
+def test_certfs_waits_for_as_long_as_the_ca_says(ordering, settings):
+    certfs, ca = ordering()
+    ca.change(**settings)
+    certfs.mkdir(NAME)
+    certfs.wait_for_source(NAME, "managed")
+    verify(certfs, ca)
+    slow = "validation_polls" in settings
+    assert ca.counts()["authz"] == (3 if slow else 2)
+    assert ca.counts().get("order", 0) == (2 if slow else 0)
+
+
+def test_certfs_takes_another_nonce_where_one_is_refused(ordering):
+    certfs, ca = ordering()
+    ca.faults("newOrder@1-2: badNonce", "finalize@1: badNonce")
+    certfs.mkdir(NAME)
+    certfs.wait_for_source(NAME, "managed")
+    assert ca.hits() == [2, 1]
+    assert ca.counts()["newOrder"] == 3
+
+
+def test_certfs_heeds_a_rate_limit(ordering):
+    certfs, ca = ordering()
+    ca.faults("newOrder: problem rateLimited retry-after=3600 detail='too many orders'")
+    certfs.mkdir(NAME)
+    assert "too many orders" in certfs.wait_for_error(NAME)["text"]
+    assert ca.hits() == [1]
+
+
+@pytest.mark.parametrize("how", ["key", "name", "expired", "garbage", "empty", "with-key"])
+def test_certfs_serves_no_chain_that_is_wrong(ordering, how):
+    certfs, ca = ordering()
+    ca.faults(f"certificate: chain {how}")
+    certfs.mkdir(NAME)
+    certfs.wait_for_error(NAME)
+    assert certfs.source(NAME) == "self-signed fallback"
+
+
+# Others: what they are known to do otherwise, by the rule that it breaks.
+
+QUIRKS = {"lego": set(), "certbot": set(), "uacme": set()}
+
+
+@pytest.fixture
+def other(acme_server, nginx, folder):
+    """other(client) is a (client, server), with a web server where it needs one."""
+    def make(which):
+        ca, client = acme_server(http_port=free_port()), CLIENTS[which]
+        if client.webroot:
+            os.makedirs(os.path.join(folder, "www", ".well-known", "acme-challenge"))
+            nginx(ca.http_port, nginx_of.static(ca.http_port, f"{folder}/www"))
+        ca.excuse(*QUIRKS[which])
+        return client(ca, folder, f"{which}.example.com"), ca
+    return make
+
+
+@pytest.mark.parametrize("which", CLIENTS)
+def test_other_client_gets_a_certificate(other, which):
+    client, ca = other(which)
+    for step in (client.order, client.renew):
+        ca.tell("DELETE", "violations")
+        step()
+        assert {one["rule"] for one in ca.violations()} == QUIRKS[which]
+        subprocess.run(["openssl", "verify", "-CAfile", ca.roots(), "-untrusted",
+                        client.chain(), "-verify_hostname", client.name, client.chain()],
+                       check=True, capture_output=True)
+    assert len(ca.certificates()) == 2 and len(ca.validations()) == 1
