@@ -193,7 +193,7 @@ static void note_attributes(struct making *m, const struct item *item, uint32_t 
 		d->times_gen = gen;
 		memset(d->mtime_s, 0, sizeof(d->mtime_s));
 		for (int i = 0; i < FILE_KINDS; i++)
-			note_marks(d, i, &m->waiting.marks[i]);
+			note_marks(d, (enum file_kind)i, &m->waiting.marks[i]);
 	}
 	note_marks(d, item->kind, &marks);
 }

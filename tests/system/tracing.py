@@ -2,6 +2,7 @@
 # Copyright (C) 2026 The certfs authors
 """Programs that are killed or stopped at one of their system calls, by strace(1)."""
 
+import contextlib
 import os
 import re
 import signal
@@ -96,7 +97,8 @@ def stopped_after(command, folder, call, do):
             def over():
                 # One of several processes may come to its stop only now.
                 for pid in _stopped(process.pid):
-                    os.kill(pid, signal.SIGCONT)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGCONT)
                 return process.poll() is not None
             wait_for(over, f"{command[0]} goes on after {call}")
         finally:
