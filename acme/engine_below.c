@@ -62,8 +62,9 @@ static int serve_in(struct engine *e, struct txn *txn, const struct domain *othe
 	int rc = is_better_in(txn, other->number, &better, err);
 
 	if (rc == 0 && !better)
-		rc = generation_fallback(txn, other->number, now_s, e->cfg->keep,
-					 SERVE_NOW, &changed, &until_s, err);
+		rc = generation_fallback(txn, other->number, now_s,
+					 policy_keep(&other->policy, e->cfg), SERVE_NOW,
+					 &changed, &until_s, err);
 	return rc == 0 && changed ? note_served_in(e, txn, other, now_s, err) : rc;
 }
 

@@ -52,7 +52,7 @@ static int set_mtime(const struct item *item, struct txn *txn, struct domain *d,
 static int set_dir(struct item *item, struct txn *txn, struct domain *d,
 		   struct error *err)
 {
-	apply_owner(&d->dir, item, item->mode & 07777);
+	apply_owner(&d->dir, item, item->mode & 07775);
 	item->changed = d->number;
 	int r = changed_mark(txn, d->number, 0, &item->serial_changed, err);
 	return r ? r : domain_put(txn, d, err);
@@ -90,16 +90,16 @@ static int set_file(struct item *item, struct txn *txn, struct domain *d,
 		return r;
 	set_owner(item, d, n);
 	bool touch = (item->set & now) == now;
-	bool managed = !c.newest[SOURCE_CUSTOM];
+	bool managed = !c.newest[SOURCE_CUSTOM], renews = false;
 	if (touch && !managed && d->remove_custom_s)
 		r = remove_now(item, txn, d, n, err);
 	else if (touch && managed && n->index != FILE_PRIVKEY &&
-		 n->index != FILE_COMBINED)
+		 n->index != FILE_COMBINED) {
+		renews = true; /* and writes the row itself */
 		r = work_renew_in(item->fs, txn, n->number, err);
-	else if (item->set & FUSE_SET_ATTR_MTIME)
+	} else if (item->set & FUSE_SET_ATTR_MTIME)
 		r = set_mtime(item, txn, d, n, c.served, err);
-	/* engine_renew_in() wrote the row itself */
-	if (r == 0 && (!touch || !managed))
+	if (r == 0 && !renews)
 		r = domain_put(txn, d, err);
 	/* The kernel knows it of the mount at which it was set. */
 	if (r == 0 && further_count(item->fs->further) > 0)
@@ -262,8 +262,8 @@ void attributes_set(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 	item->uid = attr->st_uid;
 	item->gid = attr->st_gid;
 	item->mtime_s = wanted_mtime(fs, attr, set);
-	item->wrote =
-	    gone_has(&fs->wrote, fuse_req_ctx(req)->pid, n.number, kind, fs_now_ms());
+	item->wrote = file && gone_has(&fs->wrote, fuse_req_ctx(req)->pid, n.number, kind,
+				       fs_now_ms());
 	item->reply = reply_attr;
 	work_submit(item);
 }

@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +23,7 @@
 struct connection {
 	struct fs fs; /* first: fuse_req_userdata() points to it */
 	struct rotations *rotations;
-	pthread_mutex_t lock;  /* of rotations, for memory operations only */
-	_Atomic uint64_t told; /* the serial of the last change that it was told of */
+	pthread_mutex_t lock; /* of rotations, for memory operations only */
 	pthread_t thread;
 	bool running;
 };
@@ -60,8 +58,7 @@ static enum rotation_step step_of(struct connection *c, struct txn *txn, uint32_
 	    rotation_of(c->rotations, number, now_ms, before, since_ms);
 	pthread_mutex_unlock(&c->lock);
 	if (step == ROTATION_NONE &&
-	    changed_before(txn, number, before, &serial, &err) == 0 && *before &&
-	    serial > atomic_load(&c->told)) {
+	    changed_before(txn, number, before, &serial, &err) == 0 && *before) {
 		step = ROTATION_ARMED;
 		*since_ms = now_ms;
 	}
@@ -348,7 +345,7 @@ static void forget_name(struct connection *c, uint64_t parent, const char *name)
 	fuse_lowlevel_notify_inval_entry(c->fs.session, parent, name, strlen(name));
 }
 
-static void tell(struct connection *c, uint32_t number, uint32_t before, uint64_t serial)
+static void tell(struct connection *c, uint32_t number, uint32_t before)
 {
 	struct domain d;
 	struct error err;
@@ -357,7 +354,6 @@ static void tell(struct connection *c, uint32_t number, uint32_t before, uint64_
 	pthread_mutex_lock(&c->lock);
 	rotation_begin(c->rotations, number, before, fs_now_ms());
 	pthread_mutex_unlock(&c->lock);
-	atomic_store(&c->told, serial);
 	for (int kind = 0; kind < FILE_KINDS; kind++)
 		forget_name(c, node_dir(number), file_name[kind]);
 	if (db_read_begin(c->fs.db, &txn, &err) < 0)
@@ -372,10 +368,10 @@ static void tell(struct connection *c, uint32_t number, uint32_t before, uint64_
 	forget_name(c, node_id(0, 0, NODE_COMBINED_DIR), combined);
 }
 
-void further_tell(struct further *f, uint32_t number, uint32_t before, uint64_t serial)
+void further_tell(struct further *f, uint32_t number, uint32_t before)
 {
 	for (size_t i = 0; f && i < f->count; i++)
-		tell(&f->connection[i], number, before, serial);
+		tell(&f->connection[i], number, before);
 }
 
 int64_t further_switch_ms(struct further *f, struct txn *txn, uint32_t number)

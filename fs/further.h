@@ -36,9 +36,9 @@ int further_start(struct further *f, struct error *err);
 void further_finish(struct further *f);
 void further_close(struct further *f);
 
-/* The notify thread: `number` was changed; `before` is what it served, `serial` that of the
- * change (changed.h). In the order of the serials. */
-void further_tell(struct further *f, uint32_t number, uint32_t before, uint64_t serial);
+/* The notify thread: `number` was changed; `before` is what it served. Until it is told, the mark
+ * in the store (changed.h) says that it is to be armed. */
+void further_tell(struct further *f, uint32_t number, uint32_t before);
 
 /* The moment (fs_now_ms()) from which all of them name what `number` serves, as far as is known
  * now; 0: they do. The store thread. */

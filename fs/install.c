@@ -172,7 +172,8 @@ static void note_mode(struct making *m, const struct item *item)
 		m->domain.file[item->kind].mode = file_mode(item->kind, item->mode);
 }
 
-static void note_marks(struct domain *d, int kind, const struct waiting_marks *marks)
+static void note_marks(struct domain *d, enum file_kind kind,
+		       const struct waiting_marks *marks)
 {
 	if (marks->uid != OWNER_KEEP)
 		d->file[kind].uid = marks->uid;
@@ -279,6 +280,30 @@ static bool same_in(enum file_kind kind, const struct pair *a, const struct pair
 	       (!chain || same_chain(a, b)) && (!file_is_secret(kind) || same_key(a, b));
 }
 
+static bool has_cert(const struct pem *file, const struct pem_cert *cert)
+{
+	bool has = false;
+	for (size_t i = 0; i < file->certs; i++)
+		has |= same_cert(&file->cert[i], cert);
+	return has;
+}
+
+/* Does a file that waited say what `pair` is? Another one's would be served beside it. */
+static bool is_of(enum file_kind kind, const struct pem *file, const struct pair *pair)
+{
+	bool leaf = kind != FILE_CHAIN && kind != FILE_PRIVKEY;
+	bool is = file->certs > 0 || file->key;
+	if (file_is_secret(kind))
+		is = file->key && secret_size(file->key) == secret_size(pair->key) &&
+		     memcmp(secret_data(file->key), secret_data(pair->key),
+			    secret_size(pair->key)) == 0;
+	if (leaf)
+		is = is && file->certs > 0 && same_cert(&file->cert[0], &pair->leaf);
+	for (size_t i = 0; is && kind == FILE_CHAIN && i < pair->chain_size; i++)
+		is = has_cert(file, &pair->chain[i]);
+	return is;
+}
+
 /* What was written to the other names is read back as it was written for as long as it
  * is true: a new spelling of the certificate is none of the key. */
 static int keep_written(const struct making *m, const struct item *item, struct txn *txn,
@@ -368,7 +393,8 @@ static int store_pair(struct making *m, struct item *item, struct txn *txn,
 	uint32_t gen;
 	snprintf(origin, sizeof(origin), "written by uid %u", item->uid);
 	for (int i = 0; i < FILE_KINDS; i++)
-		written.file[i] = m->waiting.file[i];
+		if (is_of((enum file_kind)i, &m->waits[i], pair))
+			written.file[i] = m->waiting.file[i];
 	written.file[item->kind] = item->content;
 	int r = note_again(m, item, txn, pair, err);
 	if (r == 0)

@@ -77,7 +77,7 @@ static void look_who_holds(struct fs *fs, const struct owed *o)
 	}
 }
 
-static void tell(struct fs *fs, uint32_t number, uint64_t serial)
+static void tell(struct fs *fs, uint32_t number)
 {
 	static const enum node_kind page[] = {NODE_STATUS, NODE_STATUS_JSON, NODE_POLICY};
 	struct domain d;
@@ -102,7 +102,7 @@ static void tell(struct fs *fs, uint32_t number, uint64_t serial)
 	if (r == 0)
 		r = domain_get(txn, number, &d, &err);
 	db_read_end(txn);
-	further_tell(fs->further, number, before, serial);
+	further_tell(fs->further, number, before);
 	if (r < 0)
 		return;
 	snprintf(combined, sizeof(combined), "%s.pem", d.name.text);
@@ -127,7 +127,7 @@ static void *loop(void *arg)
 		pthread_mutex_unlock(&nt->lock);
 		if (!t)
 			return NULL;
-		tell(nt->fs, t->number, t->serial);
+		tell(nt->fs, t->number);
 		work_told(nt->fs, t->number, t->serial);
 		if (t->item)
 			work_answer(t->item);

@@ -25,10 +25,17 @@ static int take(struct item *item, struct txn *txn, struct domain *d, struct err
 	int64_t now_s = clock_now_s(item->fs->clk);
 	if (!d->installed)
 		return error_set(err, ENOENT, "it was removed meanwhile");
+	const struct config *cfg = item->fs->cfg;
+	uint32_t may = policy_keep(&d->policy, cfg);
 	int r = policy_parse(secret_data(item->content), secret_size(item->content),
 			     &d->policy, err);
 	if (r < 0)
 		return r;
+	if (may < cfg->keep)
+		may = cfg->keep;
+	if (item->uid != 0 && policy_keep(&d->policy, cfg) > may)
+		return error_set(err, EINVAL,
+				 "'keep' is at most %u here; root may set more", may);
 	d->policy.written_s = item->mtime_s ? item->mtime_s : now_s;
 	d->refused[0] = '\0';
 	note_owner(d, item);

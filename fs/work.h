@@ -68,7 +68,7 @@ int item_event(struct item *item, struct txn *txn, enum event_kind kind,
 	       const struct domain *d, struct error *err, const char *format, ...)
     __attribute__((format(printf, 6, 7)));
 
-/* Opens the engine and what publishes (publish.h); work_run() begins the thread, once
+/* Opens the engine and what publishes (publish.h); work_begin() begins the thread, once
  * confinement is in force. */
 int work_open(struct fs *fs, int link_fd, int publish_fd, int signal_fd,
 	      struct error *err);

@@ -14,20 +14,31 @@
 
 /* In the memfd: the absolute path, a 0, the text; nothing where there is no file. */
 
+static int put(int to, const void *data, size_t size, struct error *err)
+{
+	ssize_t written = write(to, data, size);
+	if (written == (ssize_t)size)
+		return 0;
+	int code = written < 0 ? errno : ENOSPC;
+	return error_set(err, code, "keeping the configuration: %s", strerror(code));
+}
+
 static int copy(int from, const char *path, int to, struct error *err)
 {
 	char buffer[4096];
 	size_t total = 0;
-	if (write(to, path, strlen(path) + 1) != (ssize_t)strlen(path) + 1)
-		return error_set(err, errno, "%s: %s", path, strerror(errno));
+	int r = put(to, path, strlen(path) + 1, err);
+	if (r < 0)
+		return r;
 	for (;;) {
 		ssize_t got = read(from, buffer, sizeof(buffer));
 		if (got < 0 && errno == EINTR)
 			continue;
-		if (got < 0 || (got > 0 && write(to, buffer, (size_t)got) != got))
+		if (got < 0)
 			return error_set(err, errno, "%s: %s", path, strerror(errno));
-		if (got == 0)
-			return 0;
+		r = put(to, buffer, (size_t)got, err);
+		if (got == 0 || r < 0)
+			return r;
 		total += (size_t)got;
 		if (total > CONFIG_TEXT_MAX)
 			return error_set(err, EFBIG, "%s is larger than %d KiB", path,

@@ -125,6 +125,20 @@ def test_a_key_of_another_pair_leaves_the_half_that_waits(plain, pair):
     serves(plain, pair)
 
 
+@pytest.mark.parametrize("waits, then", [("privkey.pem", ["combined.pem"]),
+                                         ("cert.pem", ["fullchain.pem", "privkey.pem"])])
+def test_a_half_that_waits_is_not_served_beside_another_pair(plain, pair, waits, then):
+    plain.mkdir()
+    parts = {"privkey.pem": "key", "cert.pem": "cert", "chain.pem": "chain",
+             "fullchain.pem": "fullchain", "combined.pem": "combined"}
+    other = Pair(Authority(), [NAME])
+    write(plain, waits, getattr(other, parts[waits]))
+    for file in then:
+        write(plain, file, getattr(pair, parts[file]))
+    for file in SERVED:
+        assert plain.read(NAME, file) == getattr(pair, parts[file]), file
+
+
 def test_a_custom_certificate_goes_before_a_managed_one(managed, pair):
     daemon, _ = managed()
     daemon.mkdir()
