@@ -89,6 +89,17 @@ def test_what_would_give_everybody_a_key_is_refused_with_a_reason(plain, name, b
     assert done.returncode == 1 and "Operation not permitted" in done.stderr
 
 
+def test_whoever_wrote_a_file_opens_its_directory_to_nobody(plain, pair):
+    directory = plain.mkdir(NAME)
+    with open(os.path.join(directory, "combined.pem"), "wb") as file:
+        file.write(pair.combined)
+    assert refused(os.chmod, directory, 0o777) == errno.EPERM
+    with open(os.path.join(directory, "fullchain.pem"), "wb") as file:
+        file.write(pair.fullchain)
+    assert refused(os.chmod, directory, 0o777) == errno.EPERM
+    assert mode(directory) == 0o755
+
+
 def test_acls_are_refused_as_by_any_filesystem_without_them(plain):
     directory = plain.mkdir(NAME)
     for path in (directory, plain.path(NAME, "privkey.pem")):

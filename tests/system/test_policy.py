@@ -181,6 +181,17 @@ def test_owner_of_a_directory_writes_it_and_nobody_else(plain):
     plain.wait_for_log(f"policy was written by uid {APP}")
 
 
+def test_owner_of_a_directory_keeps_no_more_than_root_allows(plain):
+    give(APP, plain.mkdir(NAME))
+    assert as_user(APP, "tee", policy(plain), text="keep = 11\n").returncode == 1
+    assert "'keep' is at most 10" in plain.read(NAME, "status").decode()
+    assert settings(plain) == {}
+    write(plain, "keep = 20\n")
+    assert as_user(APP, "tee", policy(plain), text="keep = 20\nbefore = 9\n").returncode == 0
+    assert as_user(APP, "tee", policy(plain), text="keep = 21\n").returncode == 1
+    assert settings(plain) == {"keep": "20", "before": "9"}
+
+
 def test_keep_prunes_at_once_and_from_then_on(plain):
     plain.mkdir(NAME)
     authority = Authority()
