@@ -4,7 +4,7 @@
  *
  * `cp fullchain.pem DIR/; cp privkey.pem DIR/` arrive as two files. The first is kept
  * here, in the store (what close() acknowledged is on disk), per domain and file; the
- * other half completes the install. Served to nobody; read back by its writer only.
+ * other half completes the install. Served to nobody; read back by its writer and root only.
  * Dropped when the install succeeds, and after a day, by the engine. */
 #ifndef CERTFS_STORE_WAITING_H
 #define CERTFS_STORE_WAITING_H
