@@ -250,6 +250,11 @@ def test_scratch_files_are_invisible_to_others(plain):
     # Its name is taken all the same, and not by whoever comes next.
     done = as_user(OTHER, "sh", "-c", "echo x > $0/.key.AbCdEf", directory, **both)
     assert done.returncode != 0 and "Permission denied" in done.stderr
+    for script in ("echo x > $0/mine; mv $0/mine $0/.key.AbCdEf",
+                   "echo x > $0/mine; mv -n $0/mine $0/.key.AbCdEf",
+                   "mv $0/cert.pem $0/.key.AbCdEf"):
+        done = as_user(OTHER, "sh", "-c", script, directory, **both)
+        assert done.returncode != 0 and "Permission denied" in done.stderr, script
     assert as_user(APP, "cat", f"{directory}/.key.AbCdEf").stdout == "secret\n"
     assert {".key.AbCdEf", "roots"} <= set(os.listdir(directory))
 
