@@ -202,10 +202,10 @@ static void install_scratch(fuse_req_t req, const struct end *to,
 	item->reply = reply_renamed;
 	item->notify_first = false;
 	item->number = number;
-	item->kind = kind == FILE_KINDS ? FILE_CERT : kind;
+	item->kind = kind;
 	item->serial = info->serial;
-	item->told_of = 1u << item->kind; /* by this rename itself */
-	gone_note(&fs->wrote, fuse_req_ctx(req)->pid, number, item->kind, fs_now_ms());
+	item->told_of = policy ? 0 : 1u << kind; /* by this rename itself */
+	gone_note(&fs->wrote, fuse_req_ctx(req)->pid, number, kind, fs_now_ms());
 	item->content = scratch_content(fs->scratch, info->serial);
 	item->lost = !item->content;
 	item->mode = info->mode_set ? info->mode : OWNER_KEEP;
