@@ -116,16 +116,19 @@ static void keep_custom(struct fs *fs, uint32_t number)
 }
 
 /* `cat leaf > fullchain.pem; cat chain >> fullchain.pem` before there is a key: what waits is
- * what it was written to. Others go on from what they have read. */
-static int appended_to(struct fs *fs, struct txn *txn, const struct node *n,
+ * what it was written to. Others go on from what they have read, and so does who did not write
+ * it: he could read it through what he opens. */
+static int appended_to(struct fs *fs, struct txn *txn, const struct node *n, uint32_t uid,
 		       struct secret **content, struct error *err)
 {
 	struct waiting w;
 	int r = waiting_get(txn, n->number, clock_now_s(fs->clk), &w, err);
 	if (r < 0)
 		return r;
-	*content = w.file[n->index];
-	w.file[n->index] = NULL;
+	if (uid == 0 || uid == w.writer[n->index]) {
+		*content = w.file[n->index];
+		w.file[n->index] = NULL;
+	}
 	waiting_clear(&w);
 	return 0;
 }
@@ -143,7 +146,7 @@ static int open_for_write(fuse_req_t req, struct txn *txn, const struct node *n,
 	if (!(fi->flags & O_TRUNC) && kind == FILE_KINDS)
 		r = tree_page(fs, txn, n, &content, err);
 	else if (!(fi->flags & O_TRUNC) && fi->flags & O_APPEND)
-		r = appended_to(fs, txn, n, &content, err);
+		r = appended_to(fs, txn, n, fuse_req_ctx(req)->uid, &content, err);
 	if (r == 0 && !content && !(fi->flags & O_TRUNC))
 		r = generation_read(txn, n->number, n->gen, kind, &content, err);
 	if (r < 0)

@@ -163,13 +163,8 @@ static bool chain_for_custom(struct making *m)
 
 static struct waiting_marks marks_of(const struct item *item)
 {
-	return (struct waiting_marks){item->mtime_s, item->owner_uid, item->owner_gid};
-}
-
-static void note_mode(struct making *m, const struct item *item)
-{
-	if (item->mode != OWNER_KEEP)
-		m->domain.file[item->kind].mode = file_mode(item->kind, item->mode);
+	return (struct waiting_marks){item->mtime_s, item->owner_uid, item->owner_gid,
+				      item->mode};
 }
 
 static void note_marks(struct domain *d, enum file_kind kind,
@@ -179,6 +174,8 @@ static void note_marks(struct domain *d, enum file_kind kind,
 		d->file[kind].uid = marks->uid;
 	if (marks->gid != OWNER_KEEP)
 		d->file[kind].gid = marks->gid;
+	if (marks->mode != OWNER_KEEP)
+		d->file[kind].mode = file_mode(kind, marks->mode);
 	if (marks->mtime_s)
 		d->mtime_s[kind] = marks->mtime_s;
 }
@@ -189,7 +186,6 @@ static void note_attributes(struct making *m, const struct item *item, uint32_t 
 {
 	struct domain *d = &m->domain;
 	struct waiting_marks marks = marks_of(item);
-	note_mode(m, item);
 	if (d->times_gen != gen) {
 		d->times_gen = gen;
 		memset(d->mtime_s, 0, sizeof(d->mtime_s));
@@ -212,9 +208,8 @@ static int keep_waiting(struct making *m, struct item *item, struct txn *txn,
 		r = x509_check_certs(m->written.cert, m->written.certs, &m->domain.name,
 				     m->alias, m->aliases, m->now_s, err);
 	if (r == 0)
-		r = waiting_put(txn, item->number, item->kind, item->content, &marks,
-				m->now_s, err);
-	note_mode(m, item);
+		r = waiting_put(txn, item->number, item->kind, item->content, item->uid,
+				&marks, m->now_s, err);
 	m->domain.refused[0] = '\0';
 	m->domain.remove_custom_s = 0;
 	if (r == 0)
@@ -225,8 +220,6 @@ static int keep_waiting(struct making *m, struct item *item, struct txn *txn,
 	item->changed = item->number;
 	if (r == 0) /* the engine drops it then */
 		r = due_sooner(txn, item->number, m->now_s + WAITING_S, err);
-	if (r == 0 && item->mode != OWNER_KEEP)
-		r = changed_mark(txn, item->number, 0, &item->serial_changed, err);
 	return r;
 }
 

@@ -90,6 +90,9 @@ static void submit(struct fs *fs, fuse_req_t req, struct handle *h)
 		return;
 	}
 	h->dirty = h->emptied = false;
+	if (req)
+		gone_note(&fs->wrote, fuse_req_ctx(req)->pid, h->number, FILE_KINDS,
+			  fs_now_ms());
 	work_submit(item);
 }
 

@@ -202,10 +202,10 @@ static void install_scratch(fuse_req_t req, const struct end *to,
 	item->reply = reply_renamed;
 	item->notify_first = false;
 	item->number = number;
-	item->kind = kind == FILE_KINDS ? FILE_CERT : kind;
+	item->kind = kind;
 	item->serial = info->serial;
-	item->told_of = 1u << item->kind; /* by this rename itself */
-	gone_note(&fs->wrote, fuse_req_ctx(req)->pid, number, item->kind, fs_now_ms());
+	item->told_of = policy ? 0 : 1u << kind; /* by this rename itself */
+	gone_note(&fs->wrote, fuse_req_ctx(req)->pid, number, kind, fs_now_ms());
 	item->content = scratch_content(fs->scratch, info->serial);
 	item->lost = !item->content;
 	item->mode = info->mode_set ? info->mode : OWNER_KEEP;
@@ -236,6 +236,14 @@ static void rename_scratch(fuse_req_t req, const struct end *from, const struct 
 					       to->dir, to->name, clock_now_s(fs->clk)));
 }
 
+/* A scratch file of another user, which the kernel, that found no such name, would replace. */
+static bool is_hidden(fuse_req_t req, const struct end *to)
+{
+	struct scratch_info info;
+	return scratch_find(fs_of(req)->scratch, to->dir, to->name, &info) &&
+	       !scratch_visible(&info, fuse_req_ctx(req)->uid);
+}
+
 void rename_request(fuse_req_t req, fuse_ino_t parent, const char *name,
 		    fuse_ino_t new_parent, const char *new_name, unsigned flags)
 {
@@ -259,7 +267,9 @@ void rename_request(fuse_req_t req, fuse_ino_t parent, const char *name,
 	}
 	if (parent == new_parent && publish_rename(req, from.node.number, name, new_name))
 		return;
-	if (is_served(&from))
+	if (is_hidden(req, &to))
+		change_refuse(req, EACCES, new_name, "it is another user's");
+	else if (is_served(&from))
 		move_away(req, &from, &to);
 	else
 		rename_scratch(req, &from, &to);

@@ -7,9 +7,12 @@
 #include <errno.h>
 #include <string.h>
 
-#define RECORD          3
+#define RECORD          4
+#define RECORD_NO_MODE  3
 #define RECORD_NO_OWNER 2
 #define WAITING_KEY     5
+
+static const struct waiting_marks no_marks = {0, OWNER_KEEP, OWNER_KEEP, OWNER_KEEP};
 
 /* The key is the place too to which what waits is sealed. */
 static void waiting_key(unsigned char *key, uint32_t number, enum file_kind kind)
@@ -30,6 +33,7 @@ static bool is_over(int64_t since_s, int64_t now_s)
 struct row {
 	int64_t since_s;
 	struct waiting_marks marks;
+	uint32_t writer;
 	const unsigned char *sealed;
 	size_t size;
 };
@@ -47,12 +51,18 @@ static int row_get(struct txn *txn, const unsigned char *key, struct row *row,
 	dec_init(&d, v.data, v.size);
 	record = dec_u8(&d);
 	row->since_s = dec_i64(&d);
-	row->marks = (struct waiting_marks){dec_i64(&d), OWNER_KEEP, OWNER_KEEP};
-	if (record == RECORD) {
+	row->marks = no_marks;
+	row->marks.mtime_s = dec_i64(&d);
+	row->writer = OWNER_KEEP;
+	if (record < RECORD_NO_OWNER || record > RECORD)
+		d.bad = true;
+	if (record >= RECORD_NO_MODE) {
 		row->marks.uid = dec_u32(&d);
 		row->marks.gid = dec_u32(&d);
-	} else if (record != RECORD_NO_OWNER) {
-		d.bad = true;
+	}
+	if (record >= RECORD) {
+		row->marks.mode = dec_u32(&d);
+		row->writer = dec_u32(&d);
 	}
 	row->sealed = dec_blob(&d, &row->size);
 	return dec_done(&d)
@@ -63,7 +73,7 @@ static int row_get(struct txn *txn, const unsigned char *key, struct row *row,
 static int row_put(struct txn *txn, const unsigned char *key, const struct row *row,
 		   struct error *err)
 {
-	struct secret *record = secret_new(row->size + 40);
+	struct secret *record = secret_new(row->size + 48);
 	struct enc e;
 	int rc;
 
@@ -75,6 +85,8 @@ static int row_put(struct txn *txn, const unsigned char *key, const struct row *
 	enc_i64(&e, row->marks.mtime_s);
 	enc_u32(&e, row->marks.uid);
 	enc_u32(&e, row->marks.gid);
+	enc_u32(&e, row->marks.mode);
+	enc_u32(&e, row->writer);
 	enc_blob(&e, row->sealed, row->size);
 	rc = db_put(txn, DB_WAITING, key, WAITING_KEY, e.data, e.size, err);
 	secret_free(record);
@@ -90,7 +102,8 @@ int waiting_get(struct txn *txn, uint32_t number, int64_t now_s, struct waiting 
 
 	memset(w, 0, sizeof(*w));
 	for (int i = 0; i < FILE_KINDS; i++) {
-		w->marks[i] = (struct waiting_marks){0, OWNER_KEEP, OWNER_KEEP};
+		w->marks[i] = no_marks;
+		w->writer[i] = OWNER_KEEP;
 		waiting_key(key, number, (enum file_kind)i);
 		rc = row_get(txn, key, &row, err);
 		if (rc == -ENOENT || (rc == 0 && is_over(row.since_s, now_s)))
@@ -104,6 +117,7 @@ int waiting_get(struct txn *txn, uint32_t number, int64_t now_s, struct waiting 
 		}
 		w->since_s[i] = row.since_s;
 		w->marks[i] = row.marks;
+		w->writer[i] = row.writer;
 	}
 	error_clear(err);
 	return 0;
@@ -117,12 +131,12 @@ void waiting_clear(struct waiting *w)
 }
 
 int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
-		const struct secret *content, const struct waiting_marks *marks,
-		int64_t now_s, struct error *err)
+		const struct secret *content, uint32_t writer,
+		const struct waiting_marks *marks, int64_t now_s, struct error *err)
 {
 	struct secret *sealed = NULL;
 	unsigned char key[WAITING_KEY];
-	struct row row = {.since_s = now_s, .marks = *marks};
+	struct row row = {.since_s = now_s, .marks = *marks, .writer = writer};
 	int rc;
 
 	waiting_key(key, number, kind);

@@ -4,7 +4,7 @@
  *
  * `cp fullchain.pem DIR/; cp privkey.pem DIR/` arrive as two files. The first is kept
  * here, in the store (what close() acknowledged is on disk), per domain and file; the
- * other half completes the install. Served to nobody; read back by its writer only.
+ * other half completes the install. Served to nobody; read back by its writer and root only.
  * Dropped when the install succeeds, and after a day, by the engine. */
 #ifndef CERTFS_STORE_WAITING_H
 #define CERTFS_STORE_WAITING_H
@@ -14,16 +14,17 @@
 
 #define WAITING_S (24 * 3600)
 
-/* What a writer gave its file with utimens and chown: in force with the pair, since until then
- * it would be that of what is served. */
+/* What a writer gave its file with utimens, chown and chmod: in force with the pair, since until
+ * then it would be that of what is served. */
 struct waiting_marks {
-	int64_t mtime_s;   /* 0: nothing */
-	uint32_t uid, gid; /* OWNER_KEEP: nothing */
+	int64_t mtime_s;         /* 0: nothing */
+	uint32_t uid, gid, mode; /* OWNER_KEEP: nothing */
 };
 
 struct waiting {
 	struct secret *file[FILE_KINDS]; /* bytes as written; NULL: none */
 	int64_t since_s[FILE_KINDS];
+	uint32_t writer[FILE_KINDS]; /* uid; OWNER_KEEP: of before it was noted */
 	struct waiting_marks marks[FILE_KINDS];
 };
 
@@ -32,10 +33,11 @@ struct waiting {
 int waiting_get(struct txn *txn, uint32_t number, int64_t now_s, struct waiting *w,
 		struct error *err);
 void waiting_clear(struct waiting *w);
-/* Stores the bytes that were written, sealed, in place of those that waited before. */
+/* Stores the bytes that were written by the user `writer`, sealed, in place of those that waited
+ * before. */
 int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
-		const struct secret *content, const struct waiting_marks *marks,
-		int64_t now_s, struct error *err);
+		const struct secret *content, uint32_t writer,
+		const struct waiting_marks *marks, int64_t now_s, struct error *err);
 /* utimens once it was closed (rsync --inplace, unzip). -ENOENT: none waits. */
 int waiting_touch(struct txn *txn, uint32_t number, enum file_kind kind, int64_t mtime_s,
 		  int64_t now_s, struct error *err);

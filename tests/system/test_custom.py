@@ -185,13 +185,23 @@ def test_cp_p_keeps_time_and_mode_of_both_halves(plain, pair, folder, order):
             os.utime(paths[half], (begin + number,) * 2)
             subprocess.run(["cp", "-p", paths[half], plain.path(NAME, HALVES[half])],
                            check=True)
-            found = os.stat(plain.path(NAME, HALVES[half]))
-            assert stat.S_IMODE(found.st_mode) == modes[half]
         serves(plain, pair)
         for number, half in enumerate(order):
             found = os.stat(plain.path(NAME, HALVES[half]))
             assert (found.st_mtime, stat.S_IMODE(found.st_mode)) == (begin + number,
                                                                      modes[half])
+
+
+def test_mode_of_a_key_that_waits_is_not_that_of_the_key_that_is_served(plain, pair, folder):
+    plain.mkdir()
+    served_key, paths = plain.path(NAME, "privkey.pem"), pair.write(folder)
+    os.chmod(served_key, 0o600)
+    os.chmod(paths["key"], 0o640)
+    subprocess.run(["cp", "-p", paths["key"], served_key], check=True)
+    assert stat.S_IMODE(os.stat(served_key).st_mode) == 0o600
+    subprocess.run(["cp", paths["fullchain"], plain.path(NAME, "fullchain.pem")], check=True)
+    serves(plain, pair)
+    assert stat.S_IMODE(os.stat(served_key).st_mode) == 0o640
 
 
 def test_the_same_pair_once_more_changes_nothing_and_waits_for_nothing(plain, pair):

@@ -188,6 +188,32 @@ def test_nobody_sees_a_key_of_another(given, pair, folder):
     assert given.status(ANOTHER)["refused"] is None
 
 
+READ_APPENDING = """
+import os, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_APPEND)
+sys.stdout.write(os.read(fd, 1 << 16).decode())
+"""
+
+
+def test_key_that_waits_is_read_back_by_its_writer_only(plain, pair):
+    directory = plain.mkdir(NAME)
+    path = plain.path(NAME, "privkey.pem")
+    os.chown(directory, -1, GROUP)
+    os.chmod(directory, 0o775)
+    os.chown(path, -1, GROUP)
+    os.chmod(path, 0o660)
+    served = plain.read(NAME, "privkey.pem").decode()
+    assert as_user(APP, "sh", "-c", 'cat > "$0"', path, groups=[GROUP],
+                   text=pair.key.decode()).returncode == 0
+
+    def read_by(uid):
+        done = as_user(uid, sys.executable, "-c", READ_APPENDING, path, groups=[GROUP])
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+    assert read_by(OTHER) == served
+    assert read_by(APP) == pair.key.decode() == read_by(0)
+
+
 def test_owner_without_privileges_gives_nothing_away(given):
     for name in ("", "privkey.pem", "policy"):
         done = as_user(APP, "chown", str(OTHER), given.path(NAME, name))
@@ -235,6 +261,11 @@ def test_scratch_files_are_invisible_to_others(plain):
     # Its name is taken all the same, and not by whoever comes next.
     done = as_user(OTHER, "sh", "-c", "echo x > $0/.key.AbCdEf", directory, **both)
     assert done.returncode != 0 and "Permission denied" in done.stderr
+    for script in ("echo x > $0/mine; mv $0/mine $0/.key.AbCdEf",
+                   "echo x > $0/mine; mv -n $0/mine $0/.key.AbCdEf",
+                   "mv $0/cert.pem $0/.key.AbCdEf"):
+        done = as_user(OTHER, "sh", "-c", script, directory, **both)
+        assert done.returncode != 0 and "Permission denied" in done.stderr, script
     assert as_user(APP, "cat", f"{directory}/.key.AbCdEf").stdout == "secret\n"
     assert {".key.AbCdEf", "roots"} <= set(os.listdir(directory))
 

@@ -192,6 +192,29 @@ def test_owner_of_a_directory_keeps_no_more_than_root_allows(plain):
     assert settings(plain) == {"keep": "20", "before": "9"}
 
 
+@pytest.mark.parametrize("bits", ["644", "666"])
+def test_install_leaves_out_what_everybody_could_write(plain, folder, bits):
+    plain.mkdir(NAME)
+    new = os.path.join(folder, "new")
+    with open(new, "w", encoding="utf-8") as file:
+        file.write("keep = 7\n")
+    subprocess.run(["install", "-m", bits, new, policy(plain)], check=True, timeout=LIMIT_S)
+    assert settings(plain) == {"keep": "7"}
+    assert os.stat(policy(plain)).st_mode & 0o777 == int(bits, 8) & 0o775
+
+
+def test_renamed_into_place_it_is_what_was_written_and_no_other_file(plain):
+    plain.mkdir(NAME)
+    with open(plain.path(NAME, "new"), "w", encoding="utf-8") as file:
+        file.write("keep = 7\n")
+    os.rename(plain.path(NAME, "new"), policy(plain))
+    with pytest.raises(PermissionError):
+        os.chmod(plain.path(NAME, "cert.pem"), 0o666)
+    os.chmod(policy(plain), 0o666)
+    assert os.stat(policy(plain)).st_mode & 0o777 == 0o664
+    assert settings(plain) == {"keep": "7"}
+
+
 def test_keep_prunes_at_once_and_from_then_on(plain):
     plain.mkdir(NAME)
     authority = Authority()

@@ -133,10 +133,10 @@ static int plan_order(struct txn *txn, const struct plan *p, struct error *err)
 
 static int plan_waiting(struct txn *txn, const struct plan *p, struct error *err)
 {
-	const struct waiting_marks marks = {0, OWNER_KEEP, OWNER_KEEP};
+	const struct waiting_marks marks = {0, OWNER_KEEP, OWNER_KEEP, OWNER_KEEP};
 	struct secret *content = secret_copy("key", 3);
-	int rc =
-	    waiting_put(txn, p->number, FILE_PRIVKEY, content, &marks, NOW - 3600, err);
+	int rc = waiting_put(txn, p->number, FILE_PRIVKEY, content, 0, &marks, NOW - 3600,
+			     err);
 
 	secret_free(content);
 	return rc;

@@ -2,11 +2,20 @@
 /* Copyright (C) 2026 The certfs authors */
 #include "tests/unit/temp_store.h"
 
+#include "store/codec.h"
 #include "store/waiting.h"
 
 #include <errno.h>
 
-static const struct waiting_marks nothing = {0, OWNER_KEEP, OWNER_KEEP};
+static const struct waiting_marks nothing = {0, OWNER_KEEP, OWNER_KEEP, OWNER_KEEP};
+
+static void assert_nothing(const struct waiting_marks *marks)
+{
+	assert_int_equal(marks->mtime_s, 0);
+	assert_int_equal(marks->uid, OWNER_KEEP);
+	assert_int_equal(marks->gid, OWNER_KEEP);
+	assert_int_equal(marks->mode, OWNER_KEEP);
+}
 
 static int put_both(struct txn *txn, void *arg, struct error *err)
 {
@@ -14,11 +23,11 @@ static int put_both(struct txn *txn, void *arg, struct error *err)
 		      *key = secret_copy("key", 3);
 
 	(void)arg;
-	const struct waiting_marks marks = {77, 12, 34};
+	const struct waiting_marks marks = {77, 12, 34, 0600};
 
-	assert_ok(waiting_put(txn, 3, FILE_CERT, cert, &marks, 1000, err), err);
-	assert_ok(waiting_put(txn, 3, FILE_PRIVKEY, key, &nothing, 2000, err), err);
-	assert_ok(waiting_put(txn, 4, FILE_PRIVKEY, key, &nothing, 2000, err), err);
+	assert_ok(waiting_put(txn, 3, FILE_CERT, cert, 56, &marks, 1000, err), err);
+	assert_ok(waiting_put(txn, 3, FILE_PRIVKEY, key, 0, &nothing, 2000, err), err);
+	assert_ok(waiting_put(txn, 4, FILE_PRIVKEY, key, 0, &nothing, 2000, err), err);
 	secret_free(cert);
 	secret_free(key);
 	return 0;
@@ -39,7 +48,10 @@ static void what_waits_is_read_back(void **state)
 	assert_int_equal(w.marks[FILE_CERT].mtime_s, 77);
 	assert_int_equal(w.marks[FILE_CERT].uid, 12);
 	assert_int_equal(w.marks[FILE_CERT].gid, 34);
-	assert_memory_equal(&w.marks[FILE_PRIVKEY], &nothing, sizeof(nothing));
+	assert_int_equal(w.marks[FILE_CERT].mode, 0600);
+	assert_int_equal(w.writer[FILE_CERT], 56);
+	assert_int_equal(w.writer[FILE_PRIVKEY], 0);
+	assert_nothing(&w.marks[FILE_PRIVKEY]);
 	assert_memory_equal(secret_data(w.file[FILE_PRIVKEY]), "key", 3);
 	assert_null(w.file[FILE_COMBINED]);
 	waiting_clear(&w);
@@ -59,7 +71,7 @@ static void what_waits_too_long_counts_as_absent(void **state)
 	txn = read_begin(t);
 	assert_ok(waiting_get(txn, 3, 1000 + WAITING_S, &w, &t->err), &t->err);
 	assert_null(w.file[FILE_CERT]);
-	assert_memory_equal(&w.marks[FILE_CERT], &nothing, sizeof(nothing));
+	assert_nothing(&w.marks[FILE_CERT]);
 	assert_non_null(w.file[FILE_PRIVKEY]);
 	waiting_clear(&w);
 	db_read_end(txn);
@@ -77,6 +89,8 @@ static int touch(struct txn *txn, void *arg, struct error *err)
 	assert_ok(waiting_get(txn, 3, 1001, &w, err), err);
 	assert_int_equal(w.marks[FILE_CERT].mtime_s, 99);
 	assert_int_equal(w.marks[FILE_CERT].uid, 12);
+	assert_int_equal(w.marks[FILE_CERT].mode, 0600);
+	assert_int_equal(w.writer[FILE_CERT], 56);
 	assert_int_equal(w.since_s[FILE_CERT], 1000);
 	assert_memory_equal(secret_data(w.file[FILE_CERT]), "certificate", 11);
 	waiting_clear(&w);
@@ -86,6 +100,49 @@ static int touch(struct txn *txn, void *arg, struct error *err)
 static void what_waits_gets_another_time(void **state)
 {
 	in_update(*state, touch, NULL);
+}
+
+/* As a release before wrote it: without the mode and the writer. */
+static int put_before(struct txn *txn, void *arg, struct error *err)
+{
+	const unsigned char key[] = {0, 0, 0, 3, FILE_PRIVKEY};
+	struct secret *content = secret_copy("key", 3), *sealed = NULL;
+	unsigned char record[200];
+	struct enc e;
+
+	(void)arg;
+	assert_ok(seal_encrypt(db_seal(txn), content, key, sizeof(key), &sealed, err),
+		  err);
+	enc_init(&e, record, sizeof(record));
+	enc_u8(&e, 3);
+	enc_i64(&e, 1000);
+	enc_i64(&e, 77);
+	enc_u32(&e, 12);
+	enc_u32(&e, 34);
+	enc_blob(&e, secret_data(sealed), secret_size(sealed));
+	assert_ok(db_put(txn, DB_WAITING, key, sizeof(key), e.data, e.size, err), err);
+	secret_free(content);
+	secret_free(sealed);
+	return 0;
+}
+
+static void what_waited_before_an_update_is_read_back(void **state)
+{
+	struct temp_store *t = *state;
+	struct waiting w;
+	struct txn *txn;
+
+	in_update(t, put_before, NULL);
+	txn = read_begin(t);
+	assert_ok(waiting_get(txn, 3, 2000, &w, &t->err), &t->err);
+	assert_memory_equal(secret_data(w.file[FILE_PRIVKEY]), "key", 3);
+	assert_int_equal(w.marks[FILE_PRIVKEY].mtime_s, 77);
+	assert_int_equal(w.marks[FILE_PRIVKEY].uid, 12);
+	assert_int_equal(w.marks[FILE_PRIVKEY].gid, 34);
+	assert_int_equal(w.marks[FILE_PRIVKEY].mode, OWNER_KEEP);
+	assert_int_equal(w.writer[FILE_PRIVKEY], OWNER_KEEP);
+	waiting_clear(&w);
+	db_read_end(txn);
 }
 
 static int be_over(struct txn *txn, void *arg, struct error *err)
@@ -137,6 +194,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    store_test(what_waits_is_read_back),
+	    store_test(what_waited_before_an_update_is_read_back),
 	    store_test(what_waits_gets_another_time),
 	    store_test(what_waits_too_long_counts_as_absent),
 	    store_test(what_waits_too_long_leaves_the_store),
