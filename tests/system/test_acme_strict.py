@@ -6,6 +6,7 @@ import email.utils
 import http.client
 import os
 import ssl
+import subprocess
 import time
 
 import pytest
@@ -557,11 +558,11 @@ def test_renewal_inside_its_window_is_under_no_limit(client, web):
     assert client.order(NAME, replaces=one["certid"]).status == 201
 
 
-def test_new_names_of_one_registered_domain_are_limited(client):
+def test_new_names_of_one_registered_domain_are_limited(client, web):
     client.ca.limits({"certificates": [2, 7 * DAY]})
     client.ca.tell("PUT", "suffixes", ["co.uk"])
     for name in ("a.example.co.uk", "b.example.co.uk", "a.other.co.uk"):
-        assert client.order(name).status == 201
+        client.issue(web, name)
     answer = client.order("c.example.co.uk")
     assert answer.problem == "rateLimited" and "'example.co.uk'" in answer.json["detail"]
 
@@ -664,6 +665,15 @@ def test_nothing_comes(client):
     client.ca.faults("newOrder: nothing")
     with pytest.raises(TimeoutError):
         client.post(*new_order(client), limit_s=0.5)
+
+
+@pytest.mark.parametrize("fault, status", [("close", 52), ("reset", 56), ("half", 18)])
+def test_connection_ends(server, fault, status):
+    """curl tells an end in peace from a reset, where Python's ssl does not."""
+    server.faults(f"directory: {fault}")
+    done = subprocess.run(["curl", "--silent", "--http1.1", "--cacert", server.tls_roots,
+                           server.directory], capture_output=True, check=False)
+    assert done.returncode == status
 
 
 def test_half_of_the_answer_comes(client):
