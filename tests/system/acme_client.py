@@ -116,17 +116,17 @@ class Client:
             self.ask("HEAD", self.directory["newNonce"])
         return self.nonces.pop()
 
-    def header(self, url, **how):
+    def header(self, to, **how):
         """The protected header; a member of `how` that is None is left out."""
         who = {"kid": self.kid} if self.kid else {"jwk": self.key.jwk}
         header = {"alg": "ES256", "nonce": how.pop("nonce", None) or self.nonce(),
-                  "url": url, **who, **how}
+                  "url": to, **who, **how}
         return {k: v for k, v in header.items() if v is not None}
 
-    def post(self, url, payload=None, headers=None, limit_s=LIMIT_S, **how):
+    def post(self, to, payload=None, headers=None, limit_s=LIMIT_S, **how):
         """`payload` None is POST-as-GET; `how` changes the protected header."""
         data = b"" if payload is None else dumps(payload)
-        return self.send(url, self.key.jws(self.header(url, **how), data), headers, limit_s)
+        return self.send(to, self.key.jws(self.header(to, **how), data), headers, limit_s)
 
     def send(self, url, jws, headers=None, limit_s=LIMIT_S):
         body = jws if isinstance(jws, bytes) else dumps(jws)

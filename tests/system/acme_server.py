@@ -118,13 +118,19 @@ class AcmeServer(Service):
         return [f"{one['rule']}: {one['text']} (request {one['request']}, {one['kind']})"
                 for one in self.violations() if one["rule"] not in self.excused]
 
+    def reset(self):
+        """As if it were started anew, faster."""
+        self.excused = set()
+        self.tell("POST", "reset")
+
     def stop(self, **how):
         if self.process is not None and not self._ended:
             self._ended = True
-            if self.is_running():
+            try:
                 self._bad = self.unexcused()
-            else:
-                self._bad = [f"{self.name} ended with {self.process.returncode}"]
+            except OSError:
+                self._bad = [f"{self.name} does not answer, and its process "
+                             f"{'runs' if self.is_running() else 'has ended'}"]
         return super().stop(**how)
 
     def unexpected(self):

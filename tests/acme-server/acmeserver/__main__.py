@@ -4,7 +4,6 @@
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import signal
 import sys
@@ -66,18 +65,16 @@ async def serve(options):
         world.faults.add(text, KINDS)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, world.ended.set)
-    async with contextlib.AsyncExitStack() as stack:
-        places = [(Server(world).app, host, port, own_tls(options.root_file, options.name))]
-        if options.control:
-            places.insert(0, (Control(world).app, *options.control, None))
-        for app, address, number, tls in places:
-            runner = web.AppRunner(app, access_log=None)
-            stack.push_async_callback(runner.cleanup)
-            await runner.setup()
-            await web.TCPSite(runner, address, number, ssl_context=tls,
-                              shutdown_timeout=0.1).start()
-        print(f"acme-server: {world.url('directory')}", flush=True)
-        await world.ended.wait()
+    places = [(Server(world).app, host, port, own_tls(options.root_file, options.name))]
+    if options.control:
+        places.insert(0, (Control(world).app, *options.control, None))
+    for app, address, number, tls in places:
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, address, number, ssl_context=tls).start()
+    print(f"acme-server: {world.url('directory')}", flush=True)
+    await world.ended.wait()
+    # No clean-up, which would wait for clients: all that is left is in memory.
 
 
 def main(argv=None):

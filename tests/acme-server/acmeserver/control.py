@@ -22,6 +22,7 @@
     POST   /revoke            {"certid": …}, as after an incident
     GET    /roots/N           a root of the certificates, PEM
     GET    /certificates      [{"ident", "certid", "names", "profile", …}]
+    POST   /reset             all of the above as new; roots and addresses stay
     GET    /poured            bytes of endless answers that were sent
 """
 
@@ -47,7 +48,8 @@ class Control:
                 ("GET", "/faults", self.faults), ("POST", "/faults", self.add_faults),
                 ("DELETE", "/faults", self.clear_faults), ("POST", "/clock", self.clock),
                 ("GET", "/settings", self.settings), ("PATCH", "/settings", self.change),
-                ("PUT", "/limits", self.limits), ("PUT", "/suffixes", self.suffixes),
+                ("POST", "/reset", self.reset), ("PUT", "/limits", self.limits),
+                ("PUT", "/suffixes", self.suffixes),
                 ("PUT", "/windows", self.windows), ("POST", "/revoke", self.revoke),
                 ("POST", "/accounts/forget", self.forget_accounts),
                 ("POST", "/nonces/forget", self.forget_nonces),
@@ -140,6 +142,9 @@ class Control:
 
     def forget_nonces(self, *_):
         self.world.nonces.forget()
+
+    def reset(self, *_):
+        self.world.begin()
 
     def revoke(self, sent, _):
         self.world.by_certid[sent["certid"]].revoked = True

@@ -16,7 +16,8 @@ clock; a limit that is not set doesn't hold.
 Over a limit: 429 rateLimited with Retry-After and a link to the documentation. Over
 `paused`: 429 without Retry-After, for only a person ends that. A renewal that replaces a
 certificate inside its window is under no limit; one of the same names is not under
-new-orders and certificates. An order that was made and fails gives its tokens back.
+new-orders and certificates. What counts for `certificates` and `same-names` is what was
+issued; an order is refused by them where one more would be too many.
 """
 
 import dataclasses
@@ -90,11 +91,6 @@ class Limits:
         if name in self.rules:
             self._bucket(name, key).used += 1
 
-    def give_back(self, name, key):
-        if name in self.rules:
-            bucket = self._bucket(name, key)
-            bucket.used = max(0.0, bucket.used - 1)
-
     def _check(self, name, key, text):
         wait_s = self.wait_s(name, key)
         if wait_s:
@@ -122,7 +118,7 @@ class Limits:
         self.take("new-accounts", request.peer)
 
     def new_order(self, world, account, identifiers, exempt):
-        """Returns the tokens that were taken, for an order that fails."""
+        """Returns the tokens that its certificate will take."""
         values = sorted(one["value"] for one in identifiers)
         for value in values:
             if self.wait_s("paused", (account.ident, value)):
@@ -147,25 +143,23 @@ class Limits:
                                f"{domain!r} in the last 168h0m0s"))
         for name, key, text in wanted:
             self._check(name, key, "too many " + text % self._count(name))
-        for name, key, _ in wanted:
-            self.take(name, key)
+        if not renewal:
+            self.take("new-orders", account.ident)
         return [(name, key) for name, key, _ in wanted if name != "new-orders"]
 
     def _count(self, name):
         return self.rules.get(name, (0, 0))[0]
 
-    def failed(self, world, account, value):
+    def failed(self, account, value):
         self.take("failed-validations", (account.ident, value))
         self.take("paused", (account.ident, value))
-        for order in account.orders:
-            if order.counted and order.status(world.clock.now()) == "invalid":
-                for name, key in order.counted:
-                    self.give_back(name, key)
-                order.counted = []
 
     def succeeded(self, account, value):
         self._buckets.pop(("paused", (account.ident, value)), None)
 
     def issued(self, order):
         names = ",".join(sorted(one["value"] for one in order.identifiers))
-        self._issued[names], order.counted = self.clock.now(), []
+        self._issued[names] = self.clock.now()
+        for name, key in order.counted:
+            if not self.wait_s(name, key):
+                self.take(name, key)

@@ -74,7 +74,7 @@ class Order:
     making: object = None
     error: dict = None
     told: int = 0
-    counted: object = None
+    counted: tuple = ()
 
     def status(self, now_s):
         if self.state:
@@ -282,7 +282,7 @@ def settle(world, one):
     challenge.error, challenge.validated_s = error, validated_s
     value = one.identifier["value"]
     if error:
-        world.limits.failed(world, one.account, value)
+        world.limits.failed(one.account, value)
     else:
         one.expires_s = world.clock.now() + one.reuse_s
         one.challenges = [challenge]

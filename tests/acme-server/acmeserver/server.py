@@ -74,6 +74,12 @@ class Server:
     # One request
 
     async def handle(self, http):
+        try:
+            return await self._handle(http)
+        except ConnectionError:
+            return web.Response()  # nobody is there to get it
+
+    async def _handle(self, http):
         world = self.world
         request = self._request(http)
         entry = {"number": request.number, "kind": request.kind, "method": request.method,
@@ -132,7 +138,8 @@ class Server:
         if request.method == "POST" and http.headers.get(
                 "Content-Type") != "application/jose+json":
             raise Problem("malformed", "the Content-Type is not application/jose+json (RFC "
-                          "8555 §6.2)", status=415, rule="content-type")
+                          f"8555 §6.2), but {http.headers.get('Content-Type')}", status=415,
+                          rule="content-type")
 
     def _check_rate(self, request):
         wait_s = self.world.limits.request(request.kind, request.peer)
@@ -313,9 +320,10 @@ class Server:
                 await asyncio.sleep(float(fault.options.get("every", 0.05)))
         else:
             await response.write(b'{"a":"')
-            while not self.world.ended.is_set():
+            while http.transport is not None and not self.world.ended.is_set():
                 await response.write(b"x" * 65536)
                 self.world.poured += 65536
+                await asyncio.sleep(0)  # or the client's end is never heard of
         return response
 
 

@@ -62,9 +62,15 @@ class World:
         self.prefix = secrets.token_hex(4)  # nobody can guess an address
         self.clock = clock or Clock()
         self.validator = validator or Validator()
+        self.authority = Authority("Scripted CA", self.clock.now(), roots)
+        self.ended = asyncio.Event()
+        self.begin()
+
+    def begin(self):
+        """As new, but for the authority and for addresses."""
+        self.clock.offset_s = 0.0
         self.settings, self.nonces = Settings(), Nonces()
         self.limits, self.faults = Limits(self.clock), Faults()
-        self.authority = Authority("Scripted CA", self.clock.now(), roots)
         self.accounts, self.forgotten = {}, set()  # by thumbprint; idents
         self.orders, self.authorizations, self.challenges = {}, {}, {}
         self.certificates, self.by_certid, self.windows = {}, {}, {}
@@ -72,7 +78,6 @@ class World:
         self.not_before, self.uncertain, self.lied = {}, set(), set()
         self.validating = {}
         self.poured = 0  # bytes of endless answers
-        self.ended = asyncio.Event()
 
     def url(self, kind, ident=None):
         if kind == "directory":
