@@ -113,6 +113,29 @@ def test_certfs_heeds_a_rate_limit(ordering):
     assert ca.hits() == [1]
 
 
+@pytest.mark.parametrize("kind", [*BEGIN, *FEWEST])
+def test_certfs_goes_on_where_an_answer_was_lost(acme_server, certfs, clock, kind):
+    """The step is done, and the CA's answer never comes: one certificate, one order."""
+    ca = acme_server(clock_offset_file=clock.path)
+    daemon = certfs(certfs=clock.settings, acme=ca.settings(),
+                    http_01={"listen": f"127.0.0.1:{ca.http_port}"})
+    ca.faults(f"{kind}@1: reset done")
+    daemon.mkdir(NAME)
+    # curl sends once more by itself what was lost on a connection that had served before.
+    status = daemon.wait_for_status(NAME, lambda s: s["error"] or s["serves"]["source"]
+                                    == "managed", "is served or fails")
+    if status["error"]:
+        clock(120)
+    daemon.wait_for_source(NAME, "managed")
+    verify(daemon, ca)
+    assert ca.hits() == [1] and len(ca.certificates()) == 1
+    assert len({one["url"] for one in ca.log_of("order")}) == 1
+    assert len(ca.validations()) == 1
+    done = {one: sum(each["status"] in (200, 201) for each in ca.log_of(one))
+            for one in ("newOrder", "challenge", "finalize") if one != kind}
+    assert set(done.values()) == {1}, done
+
+
 @pytest.mark.parametrize("how", ["key", "name", "expired", "garbage", "empty", "with-key"])
 def test_certfs_serves_no_chain_that_is_wrong(ordering, how):
     certfs, ca = ordering()

@@ -4,7 +4,8 @@
 
 A nonce that was never given out or that was used before is the client's mistake. One that
 the server threw away (`forget`, as a restart or an expiry would) is nobody's: the client
-gets badNonce, and takes the nonce that comes with it.
+gets badNonce, and takes the nonce that comes with it. So is one whose answer a fault has
+swallowed: HTTP libraries send such a request once more by themselves.
 """
 
 import secrets

@@ -106,6 +106,8 @@ class Server:
             entry["fault"] = fault.text
             if fault.loses_answer:
                 world.uncertain.add(request.url)
+                if request.header:
+                    world.lost.add(request.header["nonce"])
             reply = faults.alter(world, request, fault, reply)
         entry["names"] = request.names
         entry["account"] = request.account.ident if request.account else None
@@ -200,7 +202,7 @@ class Server:
         found = self.world.nonces.spend(nonce)
         if found == "used":
             raise Problem("badNonce", f"the nonce {nonce!r} was used before",
-                          rule="nonce-reused")
+                          rule=None if nonce in self.world.lost else "nonce-reused")
         if found == "unknown":
             raise Problem("badNonce", f"the nonce {nonce!r} was never given out",
                           rule="nonce-unknown")

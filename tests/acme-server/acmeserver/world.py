@@ -75,7 +75,8 @@ class World:
         self.orders, self.authorizations, self.challenges = {}, {}, {}
         self.certificates, self.by_certid, self.windows = {}, {}, {}
         self.log, self.violations, self.validations = [], [], []
-        self.not_before, self.uncertain, self.lied = {}, set(), set()
+        self.not_before, self.lied = {}, set()
+        self.uncertain, self.lost = set(), set()  # addresses, nonces of answers lost by faults
         self.validating = {}
         self.poured = 0  # bytes of endless answers
 
