@@ -150,8 +150,9 @@ int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
 	return rc;
 }
 
-int waiting_touch(struct txn *txn, uint32_t number, enum file_kind kind, int64_t mtime_s,
-		  int64_t now_s, struct error *err)
+/* `mtime_s` 0, `mode` OWNER_KEEP: as it is. */
+static int mark(struct txn *txn, uint32_t number, enum file_kind kind, int64_t mtime_s,
+		uint32_t mode, int64_t now_s, struct error *err)
 {
 	unsigned char key[WAITING_KEY];
 	struct row row;
@@ -163,8 +164,23 @@ int waiting_touch(struct txn *txn, uint32_t number, enum file_kind kind, int64_t
 		return -ENOENT;
 	if (rc)
 		return rc;
-	row.marks.mtime_s = mtime_s;
+	if (mtime_s)
+		row.marks.mtime_s = mtime_s;
+	if (mode != OWNER_KEEP)
+		row.marks.mode = mode;
 	return row_put(txn, key, &row, err);
+}
+
+int waiting_touch(struct txn *txn, uint32_t number, enum file_kind kind, int64_t mtime_s,
+		  int64_t now_s, struct error *err)
+{
+	return mark(txn, number, kind, mtime_s, OWNER_KEEP, now_s, err);
+}
+
+int waiting_chmod(struct txn *txn, uint32_t number, enum file_kind kind, uint32_t mode,
+		  int64_t now_s, struct error *err)
+{
+	return mark(txn, number, kind, 0, mode, now_s, err);
 }
 
 int waiting_drop_file(struct txn *txn, uint32_t number, enum file_kind kind,

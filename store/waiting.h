@@ -41,6 +41,9 @@ int waiting_put(struct txn *txn, uint32_t number, enum file_kind kind,
 /* utimens once it was closed (rsync --inplace, unzip). -ENOENT: none waits. */
 int waiting_touch(struct txn *txn, uint32_t number, enum file_kind kind, int64_t mtime_s,
 		  int64_t now_s, struct error *err);
+/* chmod, likewise (install -m). */
+int waiting_chmod(struct txn *txn, uint32_t number, enum file_kind kind, uint32_t mode,
+		  int64_t now_s, struct error *err);
 /* One of them, if it is there; all. */
 int waiting_drop_file(struct txn *txn, uint32_t number, enum file_kind kind,
 		      struct error *err);

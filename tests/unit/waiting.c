@@ -97,6 +97,26 @@ static int touch(struct txn *txn, void *arg, struct error *err)
 	return 0;
 }
 
+static int change_mode(struct txn *txn, void *arg, struct error *err)
+{
+	struct waiting w;
+
+	assert_ok(put_both(txn, arg, err), err);
+	assert_ok(waiting_chmod(txn, 3, FILE_CERT, 0440, 1001, err), err);
+	assert_int_equal(waiting_chmod(txn, 3, FILE_CHAIN, 0440, 1001, err), -ENOENT);
+	assert_ok(waiting_get(txn, 3, 1001, &w, err), err);
+	assert_int_equal(w.marks[FILE_CERT].mode, 0440);
+	assert_int_equal(w.marks[FILE_CERT].mtime_s, 77);
+	assert_int_equal(w.marks[FILE_CERT].uid, 12);
+	waiting_clear(&w);
+	return 0;
+}
+
+static void what_waits_gets_another_mode(void **state)
+{
+	in_update(*state, change_mode, NULL);
+}
+
 static void what_waits_gets_another_time(void **state)
 {
 	in_update(*state, touch, NULL);
@@ -195,6 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    store_test(what_waits_is_read_back),
 	    store_test(what_waited_before_an_update_is_read_back),
+	    store_test(what_waits_gets_another_mode),
 	    store_test(what_waits_gets_another_time),
 	    store_test(what_waits_too_long_counts_as_absent),
 	    store_test(what_waits_too_long_leaves_the_store),
