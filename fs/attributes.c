@@ -80,15 +80,34 @@ static int remove_now(struct item *item, struct txn *txn, struct domain *d,
 	return engine_touch_in(txn, d->number, d->remove_custom_s, err);
 }
 
+/* Of what waits, too; of that alone, if who asks has just written it (install -m). */
+static int set_mode(struct item *item, struct txn *txn, struct domain *d,
+		    const struct node *n, struct error *err)
+{
+	const int set = item->set;
+	int r = -ENOENT;
+	if (set & FUSE_SET_ATTR_MODE)
+		r = waiting_chmod(txn, d->number, (enum file_kind)n->index,
+				  item->mode & 07777, clock_now_s(item->fs->clk), err);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r == 0 && item->wrote)
+		item->set &= ~FUSE_SET_ATTR_MODE;
+	set_owner(item, d, n);
+	item->set = set;
+	return 0;
+}
+
 static int set_file(struct item *item, struct txn *txn, struct domain *d,
 		    const struct node *n, struct error *err)
 {
 	const int now = FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
 	struct current c;
 	int r = current_get(txn, n->number, &c, err);
+	if (r == 0)
+		r = set_mode(item, txn, d, n, err);
 	if (r < 0)
 		return r;
-	set_owner(item, d, n);
 	bool touch = (item->set & now) == now;
 	bool managed = !c.newest[SOURCE_CUSTOM], renews = false;
 	if (touch && !managed && d->remove_custom_s)

@@ -303,8 +303,9 @@ void change_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 		    "custom certificate away");
 		return;
 	}
-	if (number != 0 && tree_is_policy(name))
-		gone_note(&fs->gone, fuse_req_ctx(req)->pid, number, FILE_KINDS,
+	/* tar(1) creates what it has unlinked until that is done, or refused. */
+	if (number != 0 && file_kind_of(name) == FILE_KINDS)
+		gone_note(&fs->gone, fuse_req_ctx(req)->pid, number, tree_gone_kind(name),
 			  fs_now_ms());
 	if (number != 0 && file_kind_of(name) == FILE_KINDS) {
 		fuse_reply_err(req, 0); /* status, policy: they are always there */

@@ -24,6 +24,7 @@ struct making {
 	struct waiting waiting;
 	struct pem written;
 	struct pem waits[FILE_KINDS];            /* the waiting files, parsed */
+	bool fits[FILE_KINDS];                   /* they say what the pair is */
 	struct pair custom;                      /* in force; custom.key NULL: none */
 	struct pem_cert cert[3 * PEM_CERTS_MAX]; /* borrowed */
 	size_t certs;
@@ -190,7 +191,8 @@ static void note_attributes(struct making *m, const struct item *item, uint32_t 
 		d->times_gen = gen;
 		memset(d->mtime_s, 0, sizeof(d->mtime_s));
 		for (int i = 0; i < FILE_KINDS; i++)
-			note_marks(d, (enum file_kind)i, &m->waiting.marks[i]);
+			if (m->fits[i])
+				note_marks(d, (enum file_kind)i, &m->waiting.marks[i]);
 	}
 	note_marks(d, item->kind, &marks);
 }
@@ -386,9 +388,11 @@ static int store_pair(struct making *m, struct item *item, struct txn *txn,
 	uint32_t gen;
 	snprintf(origin, sizeof(origin), "written by uid %u", item->uid);
 	for (int i = 0; i < FILE_KINDS; i++)
-		if (is_of((enum file_kind)i, &m->waits[i], pair))
+		if (m->fits[i])
 			written.file[i] = m->waiting.file[i];
-	written.file[item->kind] = item->content;
+	/* Servers take the first certificate for the leaf: another order is mended. */
+	written.file[item->kind] =
+	    is_of(item->kind, &m->written, pair) ? item->content : NULL;
 	int r = note_again(m, item, txn, pair, err);
 	if (r == 0)
 		r = keep_written(m, item, txn, pair, &written, kept, err);
@@ -450,8 +454,18 @@ static int install(struct making *m, struct item *item, struct txn *txn,
 	struct pair pair;
 	int r = x509_pair(m->cert, m->certs, m->key, &m->domain.name, m->alias,
 			  m->aliases, m->now_s, &pair, err);
+	if (r < 0 && m->waits[FILE_CHAIN].certs && m->written.certs) {
+		/* What waits is a stranger to it; what was written may be whole. */
+		struct error ignored;
+		m->certs = 0;
+		use_certs(m, m->written.cert, m->written.certs);
+		r = x509_pair(m->cert, m->certs, m->key, &m->domain.name, m->alias,
+			      m->aliases, m->now_s, &pair, &ignored);
+	}
 	if (r < 0)
 		return r;
+	for (int i = 0; i < FILE_KINDS; i++)
+		m->fits[i] = is_of((enum file_kind)i, &m->waits[i], &pair);
 	if (already_there(item, txn, m, &pair))
 		r = keep_again(m, item, txn, err);
 	else

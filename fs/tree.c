@@ -36,6 +36,16 @@ bool tree_is_policy(const char *name)
 	return strcmp(name, page_name[PAGE_POLICY]) == 0;
 }
 
+enum file_kind tree_gone_kind(const char *name)
+{
+	enum file_kind kind = file_kind_of(name);
+	if (kind != FILE_KINDS || tree_is_policy(name))
+		return kind;
+	bool status = strcmp(name, page_name[PAGE_STATUS]) == 0 ||
+		      strcmp(name, page_name[PAGE_STATUS_JSON]) == 0;
+	return (enum file_kind)(status ? GONE_STATUS : GONE_NOTHING);
+}
+
 bool tree_is_writable(const struct node *dir, const char *name)
 {
 	return dir->kind == NODE_DIR && dir->number != 0 &&
@@ -503,8 +513,9 @@ void tree_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct node dir = {.kind = NODE_KINDS}, found;
 	uint32_t gen = promised(req, txn, parent, name);
 	bool writable = node_of(parent, &dir) && tree_is_writable(&dir, name);
-	if (writable && gone_has(&fs->gone, fuse_req_ctx(req)->pid, dir.number,
-				 file_kind_of(name), fs_now_ms()))
+	if (dir.kind == NODE_DIR && dir.number &&
+	    gone_has(&fs->gone, fuse_req_ctx(req)->pid, dir.number, tree_gone_kind(name),
+		     fs_now_ms()))
 		r = not_found(&err, name);
 	else if (!publish_finds(fs, fuse_req_ctx(req)->pid, &dir, txn, name, &id, &r,
 				&err))

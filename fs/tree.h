@@ -19,6 +19,10 @@ bool tree_is_writable(const struct node *dir, const char *name);
 /* Is it one of a directory's own, and which? */
 bool tree_page_kind(const struct node *node, enum page_kind *kind);
 bool tree_is_policy(const char *name);
+/* What an unlink of the name is noted as (gone.h): FILE_KINDS for policy, GONE_STATUS for status
+ * and status.json; GONE_NOTHING for others that are no served file. */
+enum { GONE_STATUS = FILE_KINDS + 1, GONE_NOTHING };
+enum file_kind tree_gone_kind(const char *name);
 /* Does a node's content come from a page that is rendered when it is opened? */
 bool tree_is_page(const struct node *node);
 /* One whose rendering walks over all domains or events: for the thread of pages (pages.h), so

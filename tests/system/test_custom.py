@@ -139,6 +139,37 @@ def test_a_half_that_waits_is_not_served_beside_another_pair(plain, pair, waits,
         assert plain.read(NAME, file) == getattr(pair, parts[file]), file
 
 
+def test_a_leaf_that_does_not_come_first_is_put_there(plain, pair):
+    plain.mkdir()
+    write(plain, "privkey.pem", pair.key)
+    write(plain, "fullchain.pem", pair.chain + pair.cert)
+    assert plain.read(NAME, "fullchain.pem") == pair.fullchain
+
+
+def test_a_chain_of_others_that_waits_keeps_nothing_from_being_installed(plain, pair):
+    plain.mkdir()
+    write(plain, "combined.pem", Pair(Authority(), [NAME]).combined)
+    write(plain, "chain.pem", Pair(Authority(), [NAME]).chain)
+    write(plain, "combined.pem", pair.combined)
+    assert plain.read(NAME, "chain.pem") == pair.chain
+    assert plain.read(NAME, "fullchain.pem") == pair.fullchain
+
+
+def test_tar_of_a_directory_ends(plain, pair, folder):
+    """status can't be written, and tar(1) unlinks what it finds in its way."""
+    directory, backup = plain.mkdir(), os.path.join(folder, "backup")
+    write(plain, "combined.pem", pair.combined)
+    subprocess.run(["cp", "-a", directory, backup], check=True, timeout=LIMIT_S)
+    packed = subprocess.run(["tar", "-C", backup, "-c", "."], check=True, timeout=LIMIT_S,
+                            stdout=subprocess.PIPE).stdout
+    write(plain, "combined.pem", Pair(Authority(), [NAME]).combined)
+    done = subprocess.run(["tar", "-C", directory, "-x"], input=packed, check=False,
+                          timeout=LIMIT_S, capture_output=True)
+    assert done.returncode != 0 and b"status: Cannot open: Permission denied" in done.stderr
+    assert plain.read(NAME, "cert.pem") == pair.cert
+    assert plain.read(NAME, "privkey.pem") == pair.key
+
+
 def test_a_custom_certificate_goes_before_a_managed_one(managed, pair):
     daemon, _ = managed()
     daemon.mkdir()
