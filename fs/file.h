@@ -35,7 +35,8 @@ void file_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_i
  * never without `hold`. */
 bool file_try_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, bool hold);
 
-/* What pairs.h (`since_ms` as there) says to the opener of `n`; a pair whose generation is gone begins anew. */
+/* What pairs.h (`since_ms` as there) says to the opener of `n`; a pair whose generation is gone
+ * begins anew. */
 uint32_t file_openers_generation(fuse_req_t req, struct txn *txn, const struct node *n,
 				 uint32_t served, int64_t since_ms);
 

@@ -255,10 +255,10 @@ static bool same_chain(const struct pair *a, const struct pair *b)
 	return same;
 }
 
-static bool same_key(const struct pair *a, const struct pair *b)
+static bool same_bytes(const struct secret *a, const struct secret *b)
 {
-	return secret_size(a->key) == secret_size(b->key) &&
-	       memcmp(secret_data(a->key), secret_data(b->key), secret_size(a->key)) == 0;
+	return secret_size(a) == secret_size(b) &&
+	       memcmp(secret_data(a), secret_data(b), secret_size(a)) == 0;
 }
 
 static bool same_pair(const struct pair *a, const struct pair *b)
@@ -272,7 +272,8 @@ static bool same_in(enum file_kind kind, const struct pair *a, const struct pair
 	bool leaf = kind != FILE_CHAIN && kind != FILE_PRIVKEY;
 	bool chain = kind != FILE_CERT && kind != FILE_PRIVKEY;
 	return a->key && b->key && (!leaf || same_cert(&a->leaf, &b->leaf)) &&
-	       (!chain || same_chain(a, b)) && (!file_is_secret(kind) || same_key(a, b));
+	       (!chain || same_chain(a, b)) &&
+	       (!file_is_secret(kind) || same_bytes(a->key, b->key));
 }
 
 static bool has_cert(const struct pem *file, const struct pem_cert *cert)
@@ -283,15 +284,14 @@ static bool has_cert(const struct pem *file, const struct pem_cert *cert)
 	return has;
 }
 
-/* Does a file that waited say what `pair` is? Another one's would be served beside it. */
+/* Does a file say what `pair` is, and the leaf first, for which servers take the first
+ * certificate? Only then is it read back as it was written. */
 static bool is_of(enum file_kind kind, const struct pem *file, const struct pair *pair)
 {
 	bool leaf = kind != FILE_CHAIN && kind != FILE_PRIVKEY;
 	bool is = file->certs > 0 || file->key;
 	if (file_is_secret(kind))
-		is = file->key && secret_size(file->key) == secret_size(pair->key) &&
-		     memcmp(secret_data(file->key), secret_data(pair->key),
-			    secret_size(pair->key)) == 0;
+		is = file->key && same_bytes(file->key, pair->key);
 	if (leaf)
 		is = is && file->certs > 0 && same_cert(&file->cert[0], &pair->leaf);
 	for (size_t i = 0; is && kind == FILE_CHAIN && i < pair->chain_size; i++)
@@ -390,7 +390,6 @@ static int store_pair(struct making *m, struct item *item, struct txn *txn,
 	for (int i = 0; i < FILE_KINDS; i++)
 		if (m->fits[i])
 			written.file[i] = m->waiting.file[i];
-	/* Servers take the first certificate for the leaf: another order is mended. */
 	written.file[item->kind] =
 	    is_of(item->kind, &m->written, pair) ? item->content : NULL;
 	int r = note_again(m, item, txn, pair, err);
@@ -421,9 +420,8 @@ static bool already_there(const struct item *item, struct txn *txn,
 	    generation_read(txn, item->number, c.newest[SOURCE_CUSTOM], item->kind, &now,
 			    &ignored) < 0)
 		return false;
-	same =
-	    secret_size(now) == secret_size(item->content) &&
-	    memcmp(secret_data(now), secret_data(item->content), secret_size(now)) == 0;
+	/* What is put in order is never read back as it was written. */
+	same = same_bytes(now, item->content) || !is_of(item->kind, &m->written, pair);
 	secret_free(now);
 	return same;
 }

@@ -35,7 +35,8 @@
  * was read from it was not opened again. What a thread opened before the rotation was not seen,
  * so the first half that comes twice in a row may have completed a pair and begun the next
  * one: only from then on is it known where the thread's pairs begin, and says a half that
- * is abandoned something of its group. Which half a thread begins its pairs with is told by its pauses.
+ * is abandoned something of its group. Which half a thread begins its pairs with is told by its
+ * pauses.
  *
  * A thread that can't be seen (tid 0, of a foreign pid namespace) opens whatever its path
  * led to: the generation that is served, but for the moment of a rotation.

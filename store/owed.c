@@ -184,7 +184,8 @@ int owed_told(struct txn *txn, uint32_t number, uint32_t gen, uint64_t serial,
 	return owed_put(txn, &o, err);
 }
 
-int owed_hooked(struct txn *txn, uint32_t number, uint64_t serial, struct error *err)
+static int settle(struct txn *txn, uint32_t number, uint64_t serial, bool drop,
+		  struct error *err)
 {
 	struct owed o;
 	int rc = owed_get(txn, number, &o, err);
@@ -194,21 +195,19 @@ int owed_hooked(struct txn *txn, uint32_t number, uint64_t serial, struct error 
 	if (rc)
 		return rc;
 	o.hook = false;
+	if (drop)
+		o.count = 0;
 	return owed_put(txn, &o, err);
+}
+
+int owed_hooked(struct txn *txn, uint32_t number, uint64_t serial, struct error *err)
+{
+	return settle(txn, number, serial, false, err);
 }
 
 int owed_drop(struct txn *txn, uint32_t number, uint64_t serial, struct error *err)
 {
-	struct owed o;
-	int rc = owed_get(txn, number, &o, err);
-
-	if (rc == -ENOENT || (rc == 0 && o.serial != serial))
-		return 0;
-	if (rc)
-		return rc;
-	o.hook = false;
-	o.count = 0;
-	return owed_put(txn, &o, err);
+	return settle(txn, number, serial, true, err);
 }
 
 int owed_next(struct txn *txn, uint32_t from, struct owed *o, struct error *err)

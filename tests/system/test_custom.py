@@ -144,6 +144,10 @@ def test_a_leaf_that_does_not_come_first_is_put_there(plain, pair):
     write(plain, "privkey.pem", pair.key)
     write(plain, "fullchain.pem", pair.chain + pair.cert)
     assert plain.read(NAME, "fullchain.pem") == pair.fullchain
+    kept = os.listdir(plain.path(NAME, ".history"))
+    write(plain, "fullchain.pem", pair.chain + pair.cert)
+    assert plain.read(NAME, "fullchain.pem") == pair.fullchain
+    assert os.listdir(plain.path(NAME, ".history")) == kept
 
 
 def test_a_chain_of_others_that_waits_keeps_nothing_from_being_installed(plain, pair):
